@@ -1,0 +1,121 @@
+"""The short ways in: make a component, open a scene, and put everything together from the configuration."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from . import config as configuration
+from .packs import bundled_packs
+from .plugins import Plugins
+from .types import PathLike, Scene
+
+if TYPE_CHECKING:
+    from .assistant import Assistant
+    from .store.knowledge_base import KnowledgeBase
+
+Progress = Callable[[int, int | None, str], None]
+
+
+def create(kind: str, name: str, **options: Any) -> Any:
+    """Any component by kind and name: `create("encoder", "starter")`. Raises `UsageError` for unknown ones."""
+    return Plugins().create(kind, name, **options)
+
+
+def open_scene(uri: PathLike, plugins: Plugins | None = None) -> Scene:
+    """Open an image file. Raises `SceneError`; see `rsrag.scene.open_scene`."""
+    from .scene import open_scene as opener
+
+    return opener(uri, plugins or Plugins())
+
+
+def make_plugins(config: configuration.Config, *, external: bool = True) -> Plugins:
+    """The plugins as configured ([plugins] disabled, RSRAG_STRICT_PLUGINS)."""
+    return Plugins(
+        disabled=config.table("plugins").get("disabled", ()),
+        external=external,
+        strict=os.environ.get("RSRAG_STRICT_PLUGINS", "") not in ("", "0"),
+    )
+
+
+def open_kb(
+    config: configuration.Config,
+    plugins: Plugins | None = None,
+    name: str = "",
+    *,
+    create: bool = False,
+    progress: Progress | None = None,
+) -> KnowledgeBase:
+    """The configured knowledge base. The one called "default" is made and filled from the packs when missing."""
+    from .store.knowledge_base import KnowledgeBase
+
+    path = config.kb_path(name)
+    is_default = path == config.data_dir / "kb" / "default"
+    kb = KnowledgeBase(
+        path,
+        config["encoder"] or None,
+        config["text_encoder"] or None,
+        plugins=plugins or make_plugins(config),
+        create=create or is_default,
+        wait=config["wait"],
+        encoder_options=config.table("encoders"),
+    )
+    if is_default:
+        try:
+            fill_from_packs(kb, progress)
+        except BaseException:
+            kb.close()
+            raise
+    return kb
+
+
+def fill_from_packs(kb: KnowledgeBase, progress: Progress | None = None) -> list[Any]:
+    """Add the packs that came with the program and are new or have changed; returns their reports."""
+    reports = []
+    for name, folder in bundled_packs().items():
+        digest = _pack_digest(folder)
+        if kb.catalog.meta(f"pack:{name}") != digest:
+            reports.append(kb.add(str(folder), source=name, kind="pack", progress=progress))
+            kb.catalog.set_meta(f"pack:{name}", digest)
+    return reports
+
+
+def packs_to_add(kb: KnowledgeBase) -> list[str]:
+    """Names of the packs that `fill_from_packs` would add."""
+    return [n for n, folder in bundled_packs().items() if kb.catalog.meta(f"pack:{n}") != _pack_digest(folder)]
+
+
+def _pack_digest(folder: Path) -> str:
+    """Changes when a pack's texts or list of images change; reads the text files only."""
+    digest = hashlib.blake2b(digest_size=12)
+    for file in sorted([*folder.glob("*.jsonl"), folder / "pack.toml"]):
+        digest.update(file.name.encode() + file.read_bytes())
+    return digest.hexdigest()
+
+
+def from_config(overrides: Mapping[str, Any] | None = None) -> Assistant:
+    """An assistant as configured by files and environment, with `overrides` ({"k": 5, "model": ...}) on top."""
+    from .assistant import Assistant
+
+    config = configuration.load(overrides)
+    return make_assistant(config, open_kb(config))
+
+
+def make_assistant(config: configuration.Config, kb: KnowledgeBase) -> Assistant:
+    """An assistant over a knowledge base as configured."""
+    from .assistant import Assistant
+
+    model = config["model"]
+    return Assistant(
+        kb,
+        model,
+        fusion=config["fusion"],
+        alpha=config["alpha"],
+        k=config["k"],
+        reranker=config["reranker"],
+        tools=config["tools"],
+        model_options=config.table("models", model.partition(":")[0]) if isinstance(model, str) else None,
+    )

@@ -1,0 +1,305 @@
+"""The loop: look at the scene, retrieve, run tools, gather evidence, ask the model, check what it cites."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from . import evidence as gather
+from .answering.citations import check
+from .answering.ledger import Ledger
+from .confidence import NAME_TEMPERATURE, unsuitable
+from .errors import ModelError, RsragError
+from .ingest import name_vector
+from .queries import make_filter, parse_box, parse_region
+from .retrieval import fusion as make_fusion
+from .retrieval import retrieve, vote_scenes
+from .scene import open_scene
+from .types import (
+    Answer,
+    BBox,
+    Classification,
+    Done,
+    Event,
+    Evidence,
+    Hit,
+    Interval,
+    PathLike,
+    Prompt,
+    Query,
+    Retrieval,
+    Retrieved,
+    Scene,
+    SceneVote,
+    Text,
+    ToolDone,
+    ToolStarted,
+    Turn,
+    Verdict,
+)
+
+if TYPE_CHECKING:
+    from .chat import Conversation
+    from .store.knowledge_base import KnowledgeBase
+
+RUN_TOOLS_FROM = 0.4
+"""A tool that says it applies at least this well is run."""
+
+Images = PathLike | Scene | Sequence[PathLike | Scene] | None
+
+
+class Assistant:
+    """Answers questions about imagery from a knowledge base.
+
+    `model` is "extractive" (no weights), "langchain:provider:name", an instance, or a LangChain chat model;
+    `fusion` "rrf" or "weighted" (with `alpha`); `k` how many passages become evidence; `tools=False` runs none.
+    Safe to use from several threads.
+    """
+
+    def __init__(
+        self,
+        kb: KnowledgeBase,
+        model: Any = "extractive",
+        *,
+        fusion: str = "rrf",
+        alpha: float = 0.7,
+        k: int = 8,
+        reranker: Any = "",
+        tools: bool = True,
+        model_options: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.kb = kb
+        self.plugins = kb.plugins
+        self.model = self._make_model(model, model_options or {})
+        self.fuse = make_fusion(fusion, alpha)
+        self.k = k
+        self.reranker = self.plugins.resolve("reranker", reranker) if reranker else None
+        self.tools = tools
+
+    def _make_model(self, model: Any, options: Mapping[str, Any]) -> Any:
+        if not isinstance(model, str) and hasattr(model, "_generate") and hasattr(model, "invoke"):
+            made = self.plugins.create("model", "langchain", model=model, **options)
+        else:
+            made = self.plugins.resolve("model", model, **options)
+        if hasattr(made, "use_language"):
+            made.use_language(self.kb)
+        return made
+
+    # -- the front doors --------------------------------------------------------------------------
+
+    def ask(self, text: str, image: Images = None, **options: Any) -> Answer:
+        """Answer a question, about images where given. Options are those of `query`."""
+        return _last(self.stream(text, image, **options))
+
+    def stream(self, text: str, image: Images = None, **options: Any) -> Iterator[Event]:
+        """Like `ask`, as events: Retrieved, ToolStarted, ToolDone, Text ..., Done(answer). Closing it cancels."""
+        return self.run(self.query(text, image, **options))
+
+    def caption(self, image: PathLike | Scene) -> Answer:
+        """Describe an image in a sentence or two, with what the description rests on."""
+        return _last(self.run(self.query("", image, task="caption")))
+
+    def search(self, text: str = "", image: Images = None, **options: Any) -> list[Hit]:
+        """Chunks that match a text, look like an image, or lie near a place; best first. See `query`."""
+        return list(self.search_all(self.query(text, image, task="search", **options)).hits)
+
+    def classify(self, image: PathLike | Scene, labels: Sequence[str]) -> Classification:
+        """How well each label fits an image by the encoder's prompts. Raises `RsragError` for fewer than two."""
+        import numpy as np
+
+        labels = list(dict.fromkeys(label.strip() for label in labels if label.strip()))
+        if len(labels) < 2:
+            raise RsragError("classifying needs at least two different labels.", "Give --labels airport,harbour,...")
+        scene = self._scene(image)
+        encoder = self.kb.encoder
+        vector = encoder.encode_scenes([scene])[0]
+        cosines = np.array([float(name_vector(encoder, "label", label) @ vector) for label in labels])
+        shares = np.exp((cosines - cosines.max()) / NAME_TEMPERATURE)
+        shares /= shares.sum()
+        order = np.argsort(-shares, kind="stable")
+        scores = tuple((labels[i], float(shares[i])) for i in order)
+        return Classification(scores[0][0], scores, unsuitable(scene, getattr(encoder, "max_gsd_m", None)))
+
+    def chat(self) -> Conversation:
+        """A conversation: scenes, evidence numbers and earlier turns are remembered."""
+        from .chat import Conversation
+
+        return Conversation(self)
+
+    # -- building blocks, used by chat and the command line -----------------------------------------
+
+    def query(
+        self,
+        text: str = "",
+        image: Images = None,
+        *,
+        task: str = "ask",
+        region: str | tuple[int, int, int, int] | None = None,
+        near: str | BBox | None = None,
+        within: str | BBox | Mapping[str, Any] | None = None,
+        when: str | Interval | None = None,
+        facets: Sequence[str] | Mapping[str, Any] = (),
+        sources: Sequence[str] = (),
+        kind: str = "",
+        exclude: Sequence[str] = (),
+        k: int | None = None,
+    ) -> Query:
+        """A Query from what people write.
+
+        `region` x,y,w,h of the (first) image; `near` W,S,E,N ranks; `within` (box, GeoJSON or its file), `when`
+        ("2019/2021-06"), `facets` and `sources` exclude. Raises `UsageError` and `SceneError`.
+        """
+        given = [] if image is None else [image] if isinstance(image, str | Scene) or not _is_many(image) else image
+        scenes = [self._scene(item) for item in given]  # type: ignore[union-attr]
+        if region and scenes:
+            scenes[0] = scenes[0].window(*(parse_region(region) if isinstance(region, str) else region))
+        where = make_filter(
+            within=within,
+            when=when,
+            facets=facets,
+            sources=sources,
+            kind=kind,
+            known_facets=self.kb.catalog.facet_keys() if facets else None,
+            known_sources=[s.name for s in self.kb.sources()] if sources else None,
+        )
+        place = parse_box(near) if near else None
+        return Query(text.strip(), tuple(scenes), task, (), place, where, tuple(exclude), k or self.k)  # type: ignore[arg-type]
+
+    def _scene(self, image: PathLike | Scene) -> Scene:
+        return image if isinstance(image, Scene) else open_scene(image, self.plugins)
+
+    def lanes(self) -> list[Any]:
+        """The retrieval lanes, as offered."""
+        return [self.plugins.create("retriever", name) for name in self.plugins.offers("retriever")]
+
+    def search_all(self, query: Query) -> Retrieval:
+        """What the lanes find, without the join: a search shows what was asked for and not what belongs to it."""
+        lanes = [lane for lane in self.lanes() if lane.name != "image-name"]
+        depth = max(50, query.k)
+        found = retrieve(query, self.kb, lanes, self.fuse, reranker=self.reranker, depth=depth, join=False)
+        return Retrieval(found.hits[: query.k], found.lanes, found.subjects)
+
+    def run(self, query: Query, ledger: Ledger | None = None, history: Sequence[Turn] = ()) -> Iterator[Event]:
+        """The loop itself."""
+        ledger = ledger if ledger is not None else Ledger()
+        clock = _Clock()
+        votes = vote_scenes(query, self.kb)
+        clock.stop("look")
+        found = retrieve(
+            query, self.kb, self.lanes(), self.fuse, votes=votes, reranker=self.reranker, depth=max(50, query.k)
+        )
+        chosen = gather.from_hits(found.hits, query.k, votes)
+        clock.stop("retrieve")
+        warnings = [f"retrieval lane {r.name} failed: {r.detail}" for r in found.lanes if r.status == "failed"]
+        if query.where:
+            kept, total = self.kb.count_kept(query.where)
+            warnings.append(f"the filters left {kept:,} of {total:,} passages and images to search")
+        shown = ledger.add_all(chosen)
+        yield Retrieved(found, shown)
+        results: list[Evidence] = []
+        for name, letter, scene, tool in self._applicable(query):
+            yield ToolStarted(name, letter)
+            try:
+                result = tool(scene)
+            except Exception as error:  # the answer goes on and says which tool failed
+                detail = error.message if isinstance(error, RsragError) else f"{type(error).__name__}: {error}"
+                warnings.append(f"tool {name} failed: {detail}")
+                yield ToolDone(name, None, detail)
+                continue
+            results.append(gather.from_tool(name, scene.uri, result))
+            yield ToolDone(name, result)
+        clock.stop("tools")
+        shown = (*shown, *ledger.add_all(results))
+        prompt = Prompt(query.task, query.text, query.scenes, shown, tuple(history), query.labels, tuple(votes))
+        pieces: list[str] = []
+        verdict: Verdict | None = None
+        answers = self.model.generate(prompt)
+        try:
+            for event in answers:
+                if isinstance(event, Text):
+                    pieces.append(event.text)
+                    yield event
+                elif isinstance(event, Verdict):
+                    verdict = event
+        finally:
+            if hasattr(answers, "close"):
+                answers.close()
+        clock.stop("answer")
+        answer = self._answer("".join(pieces).strip(), verdict, prompt, found, votes, warnings, clock)
+        self.plugins.notify_answered(query, answer)
+        yield Done(answer)
+
+    def _applicable(self, query: Query) -> list[tuple[str, str, Scene, Any]]:
+        """(tool name, scene letter, scene, tool) to run, the best fitting first."""
+        if not self.tools or query.task not in ("ask", "caption"):
+            return []
+        wanted = []
+        for name in self.plugins.offers("tool"):
+            tool = self.plugins.create("tool", name)
+            fit = float(tool.applies(query))
+            if fit >= RUN_TOOLS_FROM:
+                wanted += [(fit, name, "ABCDEFGHIJ"[i], scene, tool) for i, scene in enumerate(query.scenes[:10])]
+        wanted.sort(key=lambda item: (-item[0], item[1], item[2]))
+        return [item[1:] for item in wanted]
+
+    def _answer(
+        self,
+        text: str,
+        verdict: Verdict | None,
+        prompt: Prompt,
+        found: Retrieval,
+        votes: Sequence[SceneVote],
+        warnings: list[str],
+        clock: _Clock,
+    ) -> Answer:
+        if not text:
+            raise ModelError(f"model '{self.model.name}' returned no text.", "Ask again, or use another with --model.")
+        cited = check(text, prompt.evidence, prompt.scenes)
+        if cited.invalid:
+            numbers = ", ".join(f"[{n}]" for n in cited.invalid)
+            warnings.append(f"the answer cites {numbers}, which does not exist; do not trust that sentence")
+        status = verdict.status if verdict else "answered"
+        trace = {
+            "lanes": [(r.name, r.status, r.hits, round(r.seconds, 4), r.detail) for r in found.lanes],
+            "hits": [(h.chunk.id, h.chunk.title, h.score, dict(h.lanes), h.z) for h in found.hits[:20]],
+            "subjects": list(found.subjects),
+            "votes": [(v.scene, v.label, v.subjects, v.z, v.reason) for v in votes],
+            "model": dict(verdict.trace) if verdict else {},
+        }
+        return Answer(
+            text,
+            status,
+            prompt.evidence,
+            cited.cited,
+            cited.invalid,
+            cited.grounded and status != "declined",
+            tuple(warnings),
+            self.model.name,
+            clock.seconds,
+            trace,
+        )
+
+
+class _Clock:
+    """Seconds per stage, each from the end of the one before."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def stop(self, stage: str) -> None:
+        now = time.perf_counter()
+        self.seconds[stage] = now - self._last
+        self._last = now
+
+
+def _is_many(image: Any) -> bool:
+    return isinstance(image, Sequence) and not isinstance(image, str)
+
+
+def _last(events: Iterator[Event]) -> Answer:
+    for event in events:
+        if isinstance(event, Done):
+            return event.answer
+    raise ModelError("the answer was cancelled.")

@@ -1,0 +1,50 @@
+"""The command line: `main` runs a command and turns what went wrong into one line and an exit code.
+
+0: answered or declined. 1: it failed. 2: the command line or configuration is wrong.
+"""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> None:
+    """Entry point of the `rsrag` command."""
+    import logging
+
+    from ..errors import RsragError, UsageError
+
+    logging.getLogger("rsrag").addHandler(_Stderr())
+    logging.getLogger("rsrag").propagate = False
+    debug = "--debug" in sys.argv[1:]
+    try:
+        from .app import build
+
+        build(sys.argv[1:])()
+    except RsragError as error:
+        if debug:
+            raise
+        _say(f"error: {error.message}", error.hint)
+        sys.exit(2 if isinstance(error, UsageError) else 1)
+    except KeyboardInterrupt:
+        _say("interrupted; what was written so far is kept.", "")
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(0)
+
+
+def _say(line: str, hint: str) -> None:
+    sys.stderr.write(line + "\n")
+    if hint:
+        sys.stderr.write(f"  {hint}\n")
+
+
+def _Stderr() -> object:  # noqa: N802  reads like the class it makes
+    import logging
+
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            sys.stderr.write(f"{record.levelname.lower()}: {record.getMessage()}\n")
+
+    return Handler(logging.WARNING)

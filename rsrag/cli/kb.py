@@ -1,0 +1,210 @@
+"""`rsrag kb`: make knowledge bases, add to them, look into them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from .session import JsonOption, KbOption, Progress, Session, session_of
+
+app = typer.Typer(help="Knowledge bases: create, add, info, list, remove.", no_args_is_help=True)
+
+
+@app.command("create")
+def create(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A name, or a folder.")],
+    encoder: Annotated[str | None, typer.Option(help="Image-text encoder.")] = None,
+    text_encoder: Annotated[str | None, typer.Option(help="Encoder for texts.")] = None,
+) -> None:
+    """Make an empty knowledge base."""
+    from ..errors import StoreError
+
+    session = session_of(context)
+    session.overrides.update(encoder=encoder, text_encoder=text_encoder)
+    path = session.config.kb_path(name)
+    if (path / "catalog.sqlite").exists():
+        raise StoreError(f"{path} exists already.", "Choose another name, or add to it with `rsrag kb add`.")
+    with session.kb(name, create=True) as store:
+        with store.writer():
+            store.declare_spaces()
+        typer.echo(f"Made {store.path} with encoder {store.encoder.name}.")
+
+
+@app.command("add")
+def add(
+    context: typer.Context,
+    what: Annotated[str, typer.Argument(metavar="WHAT", help="A folder, a file, a pack, or a kind of source.")],
+    options: Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="The source's options.")] = None,
+    source: Annotated[str, typer.Option(metavar="NAME", help="What to call it (default: the folder's name).")] = "",
+    captioner: Annotated[str, typer.Option(help="Describe images that have no text with this captioner.")] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Count what would be added; write nothing.")] = False,
+    wait: Annotated[float | None, typer.Option(help="Seconds to wait for another writer.")] = None,
+    kb: KbOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Add images and documents. Doing it again adds what is new and costs nothing for the rest.
+
+    Example: rsrag kb add ~/imagery license="CC BY 4.0"
+    """
+    from pathlib import Path
+
+    from ..errors import UsageError
+    from ..ingest import guess_kind
+
+    session = session_of(context)
+    session.overrides.update(wait=wait)
+    given: dict[str, Any] = {}
+    for pair in options or []:
+        key, equals, value = pair.partition("=")
+        if not equals:
+            raise UsageError(f"'{pair}' is not an option.", "Give key=value, such as license=CC0.")
+        given[key] = value
+    known = session.plugins.offers("source")
+    kind = what if what in known and not Path(what).exists() else guess_kind(session.plugins, what)
+    session.note(f"Reading {what} as a source of kind '{kind}'.")
+    typed = _typed(known[kind], given)
+    with session.kb(kb, create=bool(kb)) as store:
+        bar = Progress(session)
+        try:
+            report = store.add(
+                what,
+                source=source,
+                kind="" if kind == what else kind,
+                captioner=captioner or None,
+                progress=bar,
+                dry_run=dry_run,
+                **typed,
+            )
+        finally:
+            bar.close()
+    if as_json:
+        session.json(
+            {
+                "source": report.source,
+                "kind": kind,
+                "added": report.added,
+                "updated": report.updated,
+                "unchanged": report.unchanged,
+                "failed": [{"what": what, "why": why} for what, why in report.failed],
+                "embedded": report.embedded,
+                "seconds": round(report.seconds, 3),
+                "dry_run": dry_run,
+            }
+        )
+        return
+    verb = "Would add" if dry_run else "Added"
+    typer.echo(
+        f"{verb} {report.added:,} to '{report.source}'; {report.updated:,} updated, {report.unchanged:,} unchanged, "
+        f"{len(report.failed):,} failed ({report.seconds:.1f} s)."
+    )
+    _list_failures(session, report.failed)
+
+
+def _list_failures(session: Session, failed: tuple[tuple[str, str], ...], most: int = 20) -> None:
+    for where, why in failed[:most]:
+        session.warn(f"{where}: {why}")
+    if len(failed) > most:
+        session.warn(f"... and {len(failed) - most:,} more; --json lists them all.")
+
+
+def _typed(cls: type[Any], options: dict[str, str]) -> dict[str, Any]:
+    """Options from the command line in the types of the constructor's defaults."""
+    import inspect
+
+    from ..errors import UsageError
+
+    parameters = inspect.signature(cls).parameters
+    typed: dict[str, Any] = {}
+    for key, text in options.items():
+        default = parameters[key].default if key in parameters else ""
+        try:
+            if isinstance(default, bool):
+                typed[key] = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}[text.lower()]
+            elif isinstance(default, int | float):
+                typed[key] = type(default)(text)
+            else:
+                typed[key] = text
+        except (KeyError, ValueError):
+            raise UsageError(f"{key}={text} is not a {type(default).__name__}.") from None
+    return typed
+
+
+@app.command("info")
+def info(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="[NAME]")] = "",
+    kb: KbOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """What a knowledge base holds."""
+    session = session_of(context)
+    with session.kb(name or kb) as store:
+        about = store.info()
+    if as_json:
+        session.json(
+            {
+                "path": str(about.path),
+                "records": about.records,
+                "chunks": about.chunks,
+                "facts": about.facts,
+                "settled": about.settled,
+                "spaces": [{"name": n, "encoder": e, "dim": d, "vectors": v} for n, e, d, v in about.spaces],
+                "sources": [
+                    {"name": s.name, "kind": s.kind, "role": s.role, "root": s.root, "records": s.records,
+                     "chunks": s.chunks, "license": s.license, "updated": s.updated}
+                    for s in about.sources
+                ],
+            }
+        )  # fmt: skip
+        return
+    from rich.table import Table
+
+    session.out.print(f"{about.path}", markup=False, soft_wrap=True)
+    session.out.print(f"{about.records:,} records, {about.chunks:,} passages and images, {about.facts:,} facts")
+    table = Table(box=None, padding=(0, 1), pad_edge=False, header_style="dim")
+    for column in ("Source", "Kind", "Whose"):
+        table.add_column(column)
+    for column in ("Records", "Chunks"):
+        table.add_column(column, justify="right")
+    table.add_column("Root", overflow="fold")
+    for s in about.sources:
+        table.add_row(s.name, s.kind, "yours" if s.role == "mine" else s.role, f"{s.records:,}", f"{s.chunks:,}", s.root)
+    session.out.print(table)
+    for space, encoder, dim, vectors in about.spaces:
+        session.out.print(f"space {space}: {vectors:,} vectors of {dim}, {encoder}", style="dim")
+    if not about.settled:
+        session.warn("the vector index is behind the catalog; the next write catches up.")
+
+
+@app.command("list")
+def list_(context: typer.Context, as_json: JsonOption = False) -> None:
+    """The knowledge bases that have a name."""
+    session = session_of(context)
+    folder = session.config.data_dir / "kb"
+    names = sorted(p.parent.name for p in folder.glob("*/catalog.sqlite"))
+    if as_json:
+        session.json([{"name": name, "path": str(folder / name)} for name in names])
+        return
+    for name in names:
+        mark = "*" if name == session.config["kb"] else " "
+        typer.echo(f"{mark} {name:<20} {folder / name}")
+    if not names:
+        session.note("None yet. The first question makes 'default'; `rsrag kb create NAME` makes another.")
+
+
+@app.command("remove")
+def remove(
+    context: typer.Context,
+    source: Annotated[str, typer.Argument(metavar="SOURCE", help="The source to take out.")],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    kb: KbOption = "",
+) -> None:
+    """Take a source out of a knowledge base; the files it came from stay."""
+    session = session_of(context)
+    with session.kb(kb) as store:
+        if not yes:
+            typer.confirm(f"Remove '{source}' from {store.path.name}?", abort=True, err=True)
+        count = store.delete(source)
+        typer.echo(f"Removed {count:,} records of '{source}'.")

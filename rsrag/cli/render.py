@@ -1,0 +1,212 @@
+"""How answers and results look: 80 columns for people, plain values for programs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..confidence import strength
+from ..types import Answer, Classification, Evidence, Hit, Scene
+
+if TYPE_CHECKING:
+    from ..store.knowledge_base import KnowledgeBase
+    from .session import Session
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+def harmless(text: str) -> str:
+    """Text from anywhere, without control characters that a terminal would obey."""
+    return _CONTROL.sub("", text)
+
+
+# -- for people -----------------------------------------------------------------------------------
+
+
+def print_answer(session: Session, answer: Answer, scenes: Sequence[Scene]) -> None:
+    """The verdict first, then what it says, then the sources it cites, then warnings on stderr."""
+    from rich.markdown import Markdown
+
+    text = harmless(answer.text)
+    session.out.print(Markdown(_keep_brackets(text)))
+    if scenes:
+        session.out.print()
+        for letter, scene in zip("ABCDEFGHIJKLMNOPQRSTUVWXYZ", scenes, strict=False):
+            session.out.print(f"[A] {scene.uri}".replace("[A]", f"[{letter}]"), style="dim", markup=False)
+    if answer.citations:
+        session.out.print()
+        session.out.print(sources_table(answer.citations))
+    rest = len(answer.evidence) - len(answer.citations)
+    parts = [f"{rest} more looked at" if rest > 0 else "", f"model {answer.model}"]
+    total = sum(answer.seconds.values())
+    parts += [f"{total:.1f} s", "rsrag show ID tells more" if answer.citations else ""]
+    session.note(" · ".join(p for p in parts if p))
+    for warning in answer.warnings:
+        session.warn(harmless(warning))
+
+
+def _keep_brackets(text: str) -> str:
+    """[1] must not be taken for a link by Markdown."""
+    return re.sub(r"\[(\d+|[A-Z])\]", r"\\[\1\\]", text)
+
+
+def sources_table(evidence: Sequence[Evidence]) -> Any:
+    """Numbered sources in a compact table."""
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 1), pad_edge=False, show_header=True, header_style="dim")
+    table.add_column("", no_wrap=True)
+    table.add_column("Source", ratio=5, overflow="fold")
+    table.add_column("From", ratio=4, overflow="fold")
+    table.add_column("Match", no_wrap=True)
+    table.add_column("ID", no_wrap=True, style="dim")
+    for item in evidence:
+        table.add_row(
+            f"[{item.number}]".replace("[", r"\["),
+            _escape(_title(item)),
+            _escape(_origin(item)),
+            "" if item.kind == "tool" or item.z is None else strength(item.z),
+            _short_id(item.key),
+        )
+    return table
+
+
+def _title(item: Evidence) -> str:
+    title = harmless(item.title)
+    if item.kind == "image":
+        return f"image: {title}"
+    if item.kind == "tool":
+        return f"tool: {title}"
+    page = f", p. {item.provenance.page}" if item.provenance.page else ""
+    return f"{title}{page}"
+
+
+def _origin(item: Evidence) -> str:
+    origin = item.provenance
+    if item.kind == "tool":
+        return harmless(origin.attribution or "computed here")
+    who = "yours" if origin.role == "mine" else "reference"
+    return harmless(", ".join(p for p in (f"{origin.source} ({who})", origin.license) if p))
+
+
+def _short_id(key: str) -> str:
+    return key.removeprefix("chunk:")[:8] if key.startswith("chunk:") else ""
+
+
+def _escape(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text)
+
+
+def print_hits(session: Session, hits: Sequence[Hit]) -> None:
+    """Search results, one row each."""
+    from rich.table import Table
+
+    if not hits:
+        return
+    table = Table(box=None, padding=(0, 1), pad_edge=False, header_style="dim")
+    table.add_column("", justify="right", no_wrap=True)
+    table.add_column("Kind", no_wrap=True)
+    table.add_column("Title", ratio=3, overflow="fold")
+    table.add_column("What", ratio=5, overflow="ellipsis", no_wrap=True)
+    table.add_column("Match", no_wrap=True)
+    table.add_column("ID", no_wrap=True, style="dim")
+    for rank, hit in enumerate(hits, 1):
+        chunk = hit.chunk
+        what = chunk.image if chunk.kind == "image" else chunk.text
+        table.add_row(
+            str(rank),
+            chunk.kind,
+            _escape(harmless(chunk.title)),
+            _escape(" ".join(harmless(what).split())),
+            strength(hit.z) if hit.z is not None else "by name" if "words" in hit.lanes else "",
+            chunk.id[:8],
+        )
+    session.out.print(table)
+
+
+def print_shares(session: Session, result: Classification) -> None:
+    """Labels with bars."""
+    top, share = result.scores[0]
+    word = "clearly" if share >= 0.6 else "probably" if share >= 0.35 else "perhaps"
+    session.out.print(f"{top} ({word}, {share:.0%})", markup=False)
+    width = max(len(label) for label, _ in result.scores)
+    for label, value in result.scores[1:6]:
+        session.out.print(f"  {label:<{min(width, 40)}} {value:4.0%}", style="dim", markup=False)
+    if result.reason:
+        session.warn(f"take this with care: {result.reason}.")
+
+
+def plain_text(answer: Answer) -> str:
+    """An answer's words without citation marks."""
+    return re.sub(r"\s*\[(?:\d+|[A-Z])\]", "", harmless(answer.text)).replace("**", "").strip()
+
+
+# -- for programs ---------------------------------------------------------------------------------
+
+
+def answer_json(answer: Answer, kb: KnowledgeBase) -> dict[str, Any]:
+    """The documented shape of `ask --json`."""
+    return {
+        "text": answer.text,
+        "status": answer.status,
+        "grounded": answer.grounded,
+        "model": answer.model,
+        "evidence": [evidence_json(item, kb) for item in answer.evidence],
+        "citations": [item.number for item in answer.citations],
+        "invalid_markers": list(answer.invalid_markers),
+        "warnings": list(answer.warnings),
+        "seconds": {stage: round(value, 4) for stage, value in answer.seconds.items()},
+    }
+
+
+def evidence_json(item: Evidence, kb: KnowledgeBase) -> dict[str, Any]:
+    origin = item.provenance
+    chunk_id = item.key.removeprefix("chunk:") if item.key.startswith("chunk:") else ""
+    chunk = kb.get(chunk_id) if chunk_id and item.kind == "image" else None
+    image = kb.image_path(chunk) if chunk else None
+    return {
+        "number": item.number,
+        "kind": item.kind,
+        "id": chunk_id,
+        "title": item.title,
+        "text": item.text,
+        "image": str(image) if image else (item.images[0] if item.images else None),
+        "url": origin.url or None,
+        "license": origin.license or None,
+        "attribution": origin.attribution or None,
+        "source": origin.source,
+        "role": origin.role,
+        "subject": origin.subject or None,
+        "page": origin.page,
+        "score": round(item.score, 6),
+        "strength": strength(item.z) if item.z is not None else None,
+        "bbox": list(item.bbox.as_tuple()) if item.bbox else None,
+    }
+
+
+def hit_json(hit: Hit, rank: int, kb: KnowledgeBase) -> dict[str, Any]:
+    chunk, origin = hit.chunk, hit.chunk.provenance
+    image = kb.image_path(chunk) if chunk.kind == "image" else None
+    return {
+        "rank": rank,
+        "id": chunk.id,
+        "kind": chunk.kind,
+        "title": chunk.title,
+        "text": chunk.text,
+        "image": str(image) if image else None,
+        "url": origin.url or None,
+        "license": origin.license or None,
+        "attribution": origin.attribution or None,
+        "source": origin.source,
+        "role": origin.role,
+        "subject": origin.subject,
+        "score": round(hit.score, 6),
+        "strength": strength(hit.z) if hit.z is not None else None,
+        "lanes": {name: {"rank": r, "score": round(s, 5)} for name, (r, s) in hit.lanes.items()},
+        "facets": {key: list(v) if isinstance(v, tuple) else v for key, v in chunk.facets.items()},
+        "bbox": list(chunk.bbox.as_tuple()) if chunk.bbox else None,
+        "acquired": chunk.acquired.isoformat() if chunk.acquired else None,
+    }

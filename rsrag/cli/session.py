@@ -1,0 +1,141 @@
+"""What the commands of one run share: configuration, plugins, consoles, and the options they have in common."""
+
+from __future__ import annotations
+
+import functools
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from ..assistant import Assistant
+    from ..config import Config
+    from ..plugins import Plugins
+    from ..store.knowledge_base import KnowledgeBase
+
+KbOption = Annotated[str, typer.Option("--kb", metavar="NAME|DIR", help="Knowledge base to use.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Write one JSON object to stdout.")]
+ImageOption = Annotated[
+    list[str] | None, typer.Option("--image", "-i", metavar="FILE", help="Image to ask about (repeatable).")
+]
+NearOption = Annotated[str, typer.Option("--near", metavar="W,S,E,N", help="Rank what lies near this box first.")]
+WithinOption = Annotated[
+    str, typer.Option("--within", metavar="BOX|FILE", help="Only inside W,S,E,N or a GeoJSON file.")
+]
+WhenOption = Annotated[str, typer.Option("--when", metavar="A/B", help="Only from this time span (2019/2021-06).")]
+FacetOption = Annotated[
+    list[str] | None, typer.Option("--facet", metavar="K=V", help="Only with this facet (repeatable).")
+]
+
+
+class Session:
+    """Made once per run, before the command; opens things when they are first needed."""
+
+    def __init__(self, *, external_plugins: bool = True, debug: bool = False) -> None:
+        self.external_plugins = external_plugins
+        self.debug = debug
+        self.overrides: dict[str, Any] = {}
+
+    @functools.cached_property
+    def config(self) -> Config:
+        from .. import config
+
+        loaded = config.load(self.overrides)
+        for warning in loaded.warnings:
+            self.warn(warning)
+        return loaded
+
+    @functools.cached_property
+    def plugins(self) -> Plugins:
+        from ..api import make_plugins
+
+        return make_plugins(self.config, external=self.external_plugins)
+
+    @functools.cached_property
+    def out(self) -> Console:
+        """stdout: results."""
+        from rich.console import Console
+
+        return Console(highlight=False)
+
+    @functools.cached_property
+    def err(self) -> Console:
+        """stderr: progress, warnings."""
+        from rich.console import Console
+
+        return Console(stderr=True, highlight=False)
+
+    def warn(self, text: str) -> None:
+        sys.stderr.write(f"warning: {text}\n")
+
+    def note(self, text: str) -> None:
+        """Something to know, that is neither result nor warning."""
+        self.err.print(text, style="dim", markup=False)
+
+    def json(self, value: Mapping[str, Any] | list[Any]) -> None:
+        """One JSON document on stdout."""
+        typer.echo(json.dumps(value, ensure_ascii=False, indent=2 if sys.stdout.isatty() else None))
+
+    @contextmanager
+    def kb(self, name: str = "", *, create: bool = False) -> Iterator[KnowledgeBase]:
+        """The knowledge base, closed afterwards. The default one is filled on first use, visibly."""
+        from ..api import open_kb
+
+        bar = Progress(self)
+        try:
+            kb = open_kb(self.config, self.plugins, name, create=create, progress=bar)
+        finally:
+            bar.close()
+        try:
+            yield kb
+        finally:
+            kb.close()
+
+    def assistant(self, kb: KnowledgeBase) -> Assistant:
+        from ..api import make_assistant
+
+        return make_assistant(self.config, kb)
+
+
+class Progress:
+    """A bar on stderr, drawn once there is something to show. Callable as the library's progress callback."""
+
+    def __init__(self, session: Session, verb: str = "Reading") -> None:
+        self.session = session
+        self.verb = verb
+        self._bar: Any = None
+        self._tasks: dict[str, Any] = {}
+
+    def __call__(self, done: int, total: int | None, text: str) -> None:
+        if self._bar is None:
+            from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+            from rich.progress import Progress as Bar
+
+            self._bar = Bar(
+                TextColumn("{task.description}"),
+                BarColumn(bar_width=30),
+                MofNCompleteColumn(),
+                TimeElapsedColumn(),
+                console=self.session.err,
+            )
+            self._bar.start()
+        if text not in self._tasks:
+            self._tasks[text] = self._bar.add_task(f"{self.verb} {text}", total=total)
+        self._bar.update(self._tasks[text], completed=done, total=total)
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+
+def session_of(context: typer.Context) -> Session:
+    """The run's session, with a call's overrides put in by the command before anything is opened."""
+    session: Session = context.obj
+    return session

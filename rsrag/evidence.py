@@ -1,0 +1,73 @@
+"""Choose, from everything that was found, what an answer may rest on, and put it in order. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from .answering.ledger import chunk_key, tool_key
+from .types import Evidence, Hit, Provenance, SceneVote, ToolResult
+
+MOST_IMAGES = 3
+MOST_PER_SUBJECT = 4
+
+
+def from_hits(hits: Sequence[Hit], k: int, votes: Sequence[SceneVote] = ()) -> list[Evidence]:
+    """Up to `k` passages and a few images, in fused order.
+
+    One subject gets at most half of the passages unless it is what a scene was named as: then its own texts may
+    fill them. Images are those of the named subject where there is one, so that the verdict can be seen.
+    """
+    named = {v.label for v in votes if v.label}
+    most = k if named else max(MOST_PER_SUBJECT, k // 2)
+    texts: list[Hit] = []
+    later: list[Hit] = []
+    images: list[Hit] = []
+    per_subject: dict[str, int] = {}
+    hashes: set[str] = set()
+    for hit in hits:
+        if hit.chunk.content_hash in hashes or hit.chunk.part == "label":
+            continue
+        hashes.add(hit.chunk.content_hash)
+        if hit.chunk.kind == "image":
+            images.append(hit)
+            continue
+        subject = hit.chunk.subject
+        if subject in named or per_subject.get(subject, 0) < most:
+            per_subject[subject] = per_subject.get(subject, 0) + 1
+            texts.append(hit)
+        else:
+            later.append(hit)
+    images.sort(key=lambda h: h.chunk.subject not in named)  # stable: fused order within
+    return [_of_hit(h) for h in (texts + later)[:k]] + [_of_hit(h) for h in images[:MOST_IMAGES]]
+
+
+def _of_hit(hit: Hit) -> Evidence:
+    chunk = hit.chunk
+    return Evidence(
+        number=0,
+        kind=chunk.kind,
+        title=chunk.title,
+        text=chunk.text,
+        provenance=chunk.provenance,
+        images=(chunk.image,) if chunk.image else (),
+        via=tuple(hit.lanes),
+        score=hit.score,
+        bbox=chunk.bbox,
+        z=hit.z,
+        key=chunk_key(chunk.id),
+    )
+
+
+def from_tool(name: str, scene: str, result: ToolResult) -> Evidence:
+    """A tool's result as evidence; its caveats travel in the text, so that they can be read and cited."""
+    text = " ".join([result.text, *result.caveats])
+    return Evidence(
+        number=0,
+        kind="tool",
+        title=name,
+        text=text,
+        provenance=Provenance(source=f"tool:{name}", record=scene, attribution=result.attribution),
+        images=result.images,
+        via=(name,),
+        key=tool_key(name, {}, scene),
+    )

@@ -1,0 +1,437 @@
+"""From a source to the store: read, chunk, decode, caption, encode, write; resumable, and free when unchanged.
+
+Decoding runs in threads ahead of the encoder and writing behind it, with bounded queues between, so that memory
+does not grow with the number of images. A batch is one transaction: what was acknowledged survives anything.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import io
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .chunking import NAME_PARTS, chunk, chunk_id, provenance, spoken
+from .errors import RsragError, UsageError
+from .plugins import Plugins
+from .scene import decoded, open_scene
+from .store.catalog import Batch
+from .store.roots import remember
+from .types import Chunk, IngestReport, Record, Scene
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from .store.knowledge_base import KnowledgeBase
+
+Progress = Callable[[int, int | None, str], None]
+
+BATCH = 64
+PREVIEW_SIDE = 512
+
+
+# -- which source ---------------------------------------------------------------------------------
+
+
+def guess_kind(plugins: Plugins, what: Any) -> str:
+    """The kind of source that fits a path, URL or object best, by asking each kind's `matches`.
+
+    Raises `UsageError` when none does.
+    """
+    best, kind = 0.0, ""
+    for name, cls in plugins.offers("source").items():
+        matches = getattr(cls, "matches", None)
+        score = float(matches(what)) if matches else 0.0
+        if score > best:
+            best, kind = score, name
+    if not kind:
+        seen = what if isinstance(what, str | Path) else type(what).__name__
+        missing = isinstance(what, str | Path) and not Path(what).expanduser().exists()
+        raise UsageError(
+            f"'{seen}' does not exist." if missing else f"no kind of source can read '{seen}'.",
+            f"Kinds of sources: {', '.join(sorted(plugins.offers('source')))}.",
+        )
+    return kind
+
+
+def make_source(plugins: Plugins, what: Any, kind: str = "", options: dict[str, Any] | None = None) -> Any:
+    """A source from a path, URL, LangChain loader, name of a kind, or a source itself."""
+    options = options or {}
+    if hasattr(what, "records"):
+        return what
+    if not kind and isinstance(what, str) and what in plugins.offers("source") and not Path(what).exists():
+        return plugins.create("source", what, **options)
+    kind = kind or guess_kind(plugins, what)
+    cls = plugins.offers("source").get(kind)
+    if cls is None:
+        return plugins.create("source", kind)  # raises, and says what there is
+    first = next(iter(_parameter_names(cls)), "path")
+    value = str(Path(what).expanduser()) if isinstance(what, str | Path) and "://" not in str(what) else what
+    return plugins.create("source", kind, **{first: value, **options})
+
+
+def _parameter_names(cls: type[Any]) -> list[str]:
+    import inspect
+
+    return list(inspect.signature(cls).parameters)
+
+
+# -- the run --------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _Image:
+    uri: str
+    scene: Scene
+    digest: str
+    preview: bytes
+
+
+@dataclass(slots=True)
+class _Prepared:
+    record: Record
+    version: str
+    images: list[_Image] = field(default_factory=list)
+    problems: list[tuple[str, str]] = field(default_factory=list)
+
+
+def add(
+    kb: KnowledgeBase,
+    what: Any,
+    *,
+    source: str = "",
+    kind: str = "",
+    captioner: Any = None,
+    progress: Progress | None = None,
+    dry_run: bool = False,
+    **options: Any,
+) -> IngestReport:
+    """Add everything a source yields. See `KnowledgeBase.add`.
+
+    Unchanged records cost neither decoding nor encoding; a changed one replaces its chunks. A record that fails
+    costs itself and is reported. An interrupted run is resumed by doing it again.
+    """
+    origin = make_source(kb.plugins, what, kind, options)
+    name = source or str(getattr(origin, "label", "") or origin.name)
+    run = _Run(kb, origin, name, kb.plugins.resolve("captioner", captioner) if captioner else None, progress)
+    return run.dry() if dry_run else run.run()
+
+
+class _Run:
+    def __init__(
+        self, kb: KnowledgeBase, origin: Any, name: str, captioner: Any, progress: Progress | None
+    ) -> None:
+        self.kb = kb
+        self.origin = origin
+        self.name = name
+        self.role = str(getattr(origin, "role", "mine"))
+        self.root = Path(getattr(origin, "root", "") or ".")
+        self.captioner = captioner
+        self.progress = progress or (lambda done, total, text: None)
+        self.failed: list[tuple[str, str]] = []
+        self.added = self.updated = self.unchanged = self.embedded = self.done = 0
+        self.seen: set[str] = set()
+        self.started = time.monotonic()
+        self.stored: dict[str, str] = {}
+        # Vectors that a batch on its way to the store already holds: equal pixels are encoded once.
+        self.flying: set[tuple[str, str]] = set()
+
+    @property
+    def total(self) -> int | None:
+        try:
+            return len(self.origin)
+        except TypeError:
+            return None
+
+    def report(self) -> IngestReport:
+        problems = [(str(w), str(y)) for w, y in getattr(self.origin, "problems", ())]
+        return IngestReport(
+            self.name,
+            self.added,
+            self.updated,
+            self.unchanged,
+            tuple(self.failed + problems),
+            self.embedded,
+            time.monotonic() - self.started,
+        )
+
+    def dry(self) -> IngestReport:
+        """Count what would happen; reads the source, writes and encodes nothing."""
+        self.stored = self.kb.catalog.versions(self.name)
+        for record in self.origin.records():
+            self._count(record, record.version or None)
+        return self.report()
+
+    def run(self) -> IngestReport:
+        with self.kb.writer():
+            self._claim_name()
+            self.kb.declare_spaces()
+            self.stored = self.kb.catalog.versions(self.name)
+            workers = max(2, (os.cpu_count() or 2))
+            with ThreadPoolExecutor(workers, "decode") as decoders, ThreadPoolExecutor(1, "write") as writer:
+                pending: Future[None] | None = None
+                for batch in _batches(self._prepared(decoders, 2 * BATCH), BATCH):
+                    ready, previews = self._encode(batch)
+                    if pending:
+                        pending.result()
+                        self.flying.clear()
+                    self.flying.update(ready.vectors)
+                    pending = writer.submit(self._write, ready, previews)
+                    self.progress(self.done, self.total, self.name)
+                if pending:
+                    pending.result()
+            if self.embedded:
+                self.kb.learn_nulls()
+        return self.report()
+
+    def _claim_name(self) -> None:
+        root = remember(self.root) if getattr(self.origin, "root", None) else ""
+        for known in self.kb.catalog.sources():
+            if known.name == self.name and known.root != root:
+                raise UsageError(
+                    f"the source name '{self.name}' already belongs to {known.root or known.kind}.",
+                    "Give this one another name with --source NAME.",
+                )
+        license = str(getattr(self.origin, "license", "") or "")
+        self.kb.catalog.put_source(self.name, self.origin.name, self.role, root, license)
+
+    def _count(self, record: Record, version: str | None) -> bool:
+        """Whether a record is new or changed, counted. `None`: cannot be told without reading its images."""
+        known = self.stored.get(record.id)
+        if known is not None and version is not None and known == version:
+            self.unchanged += 1
+            return False
+        if known is None:
+            self.added += 1
+        else:
+            self.updated += 1
+        return True
+
+    # -- reading and decoding, ahead of the encoder -------------------------------------------------
+
+    def _prepared(self, pool: ThreadPoolExecutor, ahead: int) -> Iterator[_Prepared]:
+        """Records that need work, decoded, in order; at most `ahead` of them in memory."""
+        queue: deque[Future[_Prepared]] = deque()
+        for record in self._records():
+            queue.append(pool.submit(self._prepare, record))
+            if len(queue) >= ahead:
+                yield from self._take(queue.popleft())
+        while queue:
+            yield from self._take(queue.popleft())
+
+    def _records(self) -> Iterator[Record]:
+        for record in self.origin.records():
+            if record.id in self.seen:
+                self.failed.append((record.id, "the source yielded this id twice; the second was left out."))
+                continue
+            self.seen.add(record.id)
+            if record.version and self.stored.get(record.id) == record.version:
+                self.unchanged += 1
+                self.done += 1
+                if self.done % 500 == 0:
+                    self.progress(self.done, self.total, self.name)
+                continue
+            yield record
+
+    def _take(self, future: Future[_Prepared]) -> Iterator[_Prepared]:
+        prepared = future.result()
+        self.done += 1
+        self.failed += prepared.problems
+        empty = not prepared.images and not _has_text(prepared.record)
+        if empty and prepared.problems:
+            return  # its only content could not be read; that is already reported
+        if empty:
+            self.failed.append((prepared.record.id, "it has neither text nor image."))
+            return
+        if self._count(prepared.record, prepared.version):
+            yield prepared
+
+    def _prepare(self, record: Record) -> _Prepared:
+        prepared = _Prepared(record, record.version)
+        for uri in record.images:
+            where = f"{record.id}: {uri}" if uri not in record.id else uri
+            try:
+                prepared.images.append(self._decode(uri))
+            except RsragError as error:
+                prepared.problems.append((where, error.message))
+            except Exception as error:  # a reader's bug in one image must not end a night's run
+                prepared.problems.append((where, f"{type(error).__name__}: {error}"))
+        if not prepared.version:
+            prepared.version = _record_digest(record, [image.digest for image in prepared.images])
+        return prepared
+
+    def _decode(self, uri: str) -> _Image:
+        path = uri if "://" in uri else str(self.root / uri)
+        scene = decoded(open_scene(path, self.kb.plugins), PREVIEW_SIDE)
+        pixels = scene.rgb(PREVIEW_SIDE)
+        digest = pixel_hash(pixels)
+        preview = b"" if self.kb.preview_path(digest).exists() else _jpeg(pixels)
+        return _Image(uri, scene, digest, preview)
+
+    # -- encoding -----------------------------------------------------------------------------------
+
+    def _encode(self, batch: Sequence[_Prepared]) -> tuple[Batch, dict[str, bytes]]:
+        kb, text_encoder = self.kb, self.kb.text_encoder
+
+        def fits(text: str) -> bool:
+            return text_encoder.count_tokens(text) <= text_encoder.max_tokens
+
+        out = Batch(self.name)
+        wanted: dict[tuple[str, str], Any] = {}
+        previews: dict[str, bytes] = {}
+        captions = self._captions(batch)
+        for prepared in batch:
+            record = prepared.record
+            chunks = chunk(record, fits, source=self.name, role=self.role, captions=captions.get(record.id, ()))
+            for ordinal, image in enumerate(prepared.images):
+                chunks.append(self._image_chunk(record, image, ordinal))
+                wanted["images", image.digest] = image.scene
+                if image.preview:
+                    previews[image.digest] = image.preview
+            if record.vectors:
+                for piece in chunks:
+                    if piece.kind == "text":
+                        text = spoken(piece.part, piece.title, piece.provenance.heading, piece.text)
+                        wanted["texts", piece.content_hash] = text
+                        if piece.part in NAME_PARTS and self._is_name(text):
+                            wanted["names", piece.content_hash] = (piece.part, text)
+            out.records.append((record, prepared.version, chunks))
+        for space in ("images", "names", "texts"):
+            keys = [key for key in wanted if key[0] == space]
+            known = kb.catalog.known_vectors(space, [digest for _, digest in keys])
+            keys = [key for key in keys if key[1] not in known and key not in self.flying]
+            vectors = self._vectors(space, [wanted[key] for key in keys])
+            out.vectors.update(zip(keys, vectors, strict=True))
+            self.embedded += len(keys)
+        return out, previews
+
+    def _is_name(self, text: str) -> bool:
+        encoder = self.kb.encoder
+        return encoder.count_tokens(text) <= encoder.max_tokens
+
+    def _vectors(self, space: str, items: list[Any]) -> list[NDArray[np.float32]]:
+        if not items:
+            return []
+        encoder: Any = self.kb.encoder_of(space)
+        if space == "images":
+            return list(_checked(encoder, encoder.encode_scenes(items), len(items)))
+        if space == "texts":
+            return list(_checked(encoder, encoder.encode_texts(items, role="passage"), len(items)))
+        return [name_vector(encoder, part, text) for part, text in items]
+
+    def _captions(self, batch: Sequence[_Prepared]) -> dict[str, tuple[str, ...]]:
+        """Captions for images that came without any words, where a captioner was asked for."""
+        if self.captioner is None:
+            return {}
+        silent = [p for p in batch if p.images and not _has_words(p.record)]
+        scenes = [image.scene for p in silent for image in p.images]
+        if not scenes:
+            return {}
+        made = self.captioner.caption(scenes)
+        if len(made) != len(scenes):
+            raise RsragError(
+                f"captioner '{self.captioner.name}' returned {len(made)} captions for {len(scenes)} images.",
+                "Its contract is one per image; leave it out or report it to its author.",
+            )
+        captions, position = {}, 0
+        for p in silent:
+            captions[p.record.id] = tuple(made[position : position + len(p.images)])
+            position += len(p.images)
+        return captions
+
+    def _image_chunk(self, record: Record, image: _Image, ordinal: int) -> Chunk:
+        return Chunk(
+            id=chunk_id(self.name, record.id, "image", ordinal),
+            kind="image",
+            part="image",
+            ordinal=ordinal,
+            title=record.title,
+            text=next((s.text for s in record.sections if s.part == "caption"), ""),
+            content_hash=image.digest,
+            image=image.uri,
+            provenance=dataclasses.replace(provenance(record, self.name, self.role), path=image.uri),
+            facets=record.facets,
+            bbox=record.bbox,
+            acquired=record.acquired,
+        )
+
+    def _write(self, batch: Batch, previews: dict[str, bytes]) -> None:
+        for digest, data in previews.items():
+            path = self.kb.preview_path(digest)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            partial = path.with_suffix(".part")
+            partial.write_bytes(data)
+            partial.replace(path)
+        self.kb.write(batch)
+
+
+# -- small pure parts -----------------------------------------------------------------------------
+
+
+def name_vector(encoder: Any, part: str, text: str) -> NDArray[np.float32]:
+    """A label is encoded in every prompt of the encoder and averaged; a caption as it stands."""
+    import numpy as np
+
+    prompts = encoder.prompts if part == "label" and encoder.prompts else ("{}",)
+    mean = encoder.encode_texts([prompt.format(text) for prompt in prompts], role="passage").mean(axis=0)
+    unit: NDArray[np.float32] = (mean / max(float(np.linalg.norm(mean)), 1e-9)).astype(np.float32)
+    return unit
+
+
+def pixel_hash(pixels: NDArray[np.uint8]) -> str:
+    """32 hexadecimal digits of an image's pixels, whatever file format they came in."""
+    digest = hashlib.blake2b(f"image:{pixels.shape}".encode(), digest_size=16)
+    digest.update(pixels.tobytes())
+    return digest.hexdigest()
+
+
+def _checked(encoder: Any, vectors: NDArray[np.float32], rows: int) -> NDArray[np.float32]:
+    import numpy as np
+
+    if vectors.shape != (rows, encoder.dim) or not np.isfinite(vectors).all():
+        bad = "holds values that are not finite" if vectors.shape == (rows, encoder.dim) else f"has shape {vectors.shape}"
+        raise RsragError(
+            f"encoder '{encoder.name}' broke its contract: its result {bad}; ({rows}, {encoder.dim}) was expected.",
+            "Nothing of this batch was written; use another encoder or report it to its author.",
+        )
+    return vectors.astype(np.float32, copy=False)
+
+
+def _jpeg(pixels: NDArray[np.uint8]) -> bytes:
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "JPEG", quality=85)
+    return buffer.getvalue()
+
+
+def _has_words(record: Record) -> bool:
+    return bool(record.text.strip()) or any(s.text.strip() for s in record.sections)
+
+
+def _has_text(record: Record) -> bool:
+    return _has_words(record) or bool(record.facts)
+
+
+def _record_digest(record: Record, images: Sequence[str]) -> str:
+    content = repr(dataclasses.replace(record, version="", facets=dict(sorted(record.facets.items()))))
+    return hashlib.blake2b("\0".join([content, *images]).encode(), digest_size=12).hexdigest()
+
+
+def _batches(items: Iterator[_Prepared], size: int) -> Iterator[list[_Prepared]]:
+    batch: list[_Prepared] = []
+    for item in items:
+        batch.append(item)
+        if len(batch) >= size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch

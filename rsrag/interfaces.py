@@ -1,0 +1,146 @@
+"""What a component must be able to do: Protocols with one verb each, and nothing to inherit from.
+
+A component is a class. Its constructor keywords are its configuration table and only store values; models and
+files are opened on first use. Every component class has a `name`, by which it is asked for.
+Vectors are float32 of shape (n, dim) with rows of unit length.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
+
+from .types import Capabilities, Chunk, Filter, Hit, ModelEvent, Prompt, Query, Record, Scene, ToolResult
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Vectors = NDArray[np.float32]
+
+Role = Literal["query", "passage"]
+Need = Literal["text", "scene", "place"]
+
+
+@runtime_checkable
+class Source(Protocol):
+    """Yields records. Optional attributes: `root` (images are relative to it; stored as given, so that a store
+    can move with it), `role` ("reference" or "mine"), `problems` (a list of (where, why) for input that could
+    not be read: a bad file costs itself only), and `__len__` for progress."""
+
+    name: ClassVar[str]
+
+    def records(self) -> Iterator[Record]: ...
+
+
+@runtime_checkable
+class Captioner(Protocol):
+    """Describes scenes. Returns exactly one caption per scene, in order; "" where it has nothing to say."""
+
+    name: ClassVar[str]
+
+    def caption(self, scenes: Sequence[Scene]) -> list[str]: ...
+
+
+@runtime_checkable
+class TextEncoder(Protocol):
+    """Maps texts into a space. `id` names architecture and weights; a store remembers it."""
+
+    name: ClassVar[str]
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def dim(self) -> int: ...
+    @property
+    def max_tokens(self) -> int: ...
+    def count_tokens(self, text: str) -> int: ...
+    def encode_texts(self, texts: Sequence[str], role: Role = "passage") -> Vectors: ...
+
+
+@runtime_checkable
+class Encoder(TextEncoder, Protocol):
+    """Maps images and texts into one space. `text_to_text` tells whether its text side was trained to compare
+    texts with each other; `prompts` are templates ("an aerial photo of {}.") averaged for a label.
+    `max_gsd_m` bounds the ground sample distance of images it was trained on (None: unknown)."""
+
+    text_to_text: bool
+    prompts: tuple[str, ...]
+    max_gsd_m: float | None
+
+    def encode_scenes(self, scenes: Sequence[Scene]) -> Vectors: ...
+
+
+class Knowledge(Protocol):
+    """The part of the knowledge base that a lane may use. Every search honours `query.where` and
+    `query.exclude` and returns hits best first, each carrying {lane: (rank, raw score)}."""
+
+    def search_vectors(
+        self, query: Query, space: Literal["images", "names", "texts"], by: Literal["scene", "text"], k: int, lane: str
+    ) -> list[Hit]: ...
+    def search_text(self, query: Query, k: int, lane: str) -> list[Hit]: ...
+    def search_near(self, query: Query, k: int, lane: str) -> list[Hit]: ...
+    def chunks_of(self, subjects: Sequence[str], where: Filter, kind: str = "text") -> list[Chunk]: ...
+
+
+@runtime_checkable
+class Retriever(Protocol):
+    """One lane. `needs` lists what the query must have, else the lane is skipped. `votes` is True for a lane
+    that is asked by the scene, whose hits speak for their whole subject."""
+
+    name: ClassVar[str]
+    needs: ClassVar[tuple[Need, ...]]
+    votes: ClassVar[bool]
+
+    def retrieve(self, query: Query, kb: Knowledge, k: int) -> list[Hit]: ...
+
+
+@runtime_checkable
+class Reranker(Protocol):
+    """Reorders hits; may drop some, adds none."""
+
+    name: ClassVar[str]
+
+    def rerank(self, query: Query, hits: Sequence[Hit]) -> list[Hit]: ...
+
+
+@runtime_checkable
+class Model(Protocol):
+    """Answers a prompt, piece by piece. Closing the iterator cancels."""
+
+    name: ClassVar[str]
+
+    @property
+    def capabilities(self) -> Capabilities: ...
+    def generate(self, prompt: Prompt) -> Iterator[ModelEvent]: ...
+
+
+@runtime_checkable
+class GeoTool(Protocol):
+    """A typed verb over a scene: `__call__`'s signature and docstring are its schema. `applies` says from 0 to
+    1 how well it fits a query; the assistant runs those that fit."""
+
+    name: ClassVar[str]
+
+    def applies(self, query: Query) -> float: ...
+    def __call__(self, scene: Scene, **arguments: Any) -> ToolResult: ...
+
+
+class Language(Protocol):
+    """What a reader may ask of the knowledge base about words: how near texts are to a question, and how
+    telling a word is."""
+
+    def similarity(self, question: str, texts: Sequence[str]) -> list[float]:
+        """Cosine of the question with each text, -1..1."""
+        ...
+
+    def idf(self, words: Sequence[str]) -> dict[str, float]:
+        """Inverse document frequency of each word over the store's text chunks; unknown words get the most."""
+        ...
+
+
+@runtime_checkable
+class Reader(Protocol):
+    """A model that reads by itself: the assistant hands it the store's `Language` before it generates."""
+
+    def use_language(self, language: Language) -> None: ...

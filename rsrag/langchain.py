@@ -1,0 +1,116 @@
+"""LangChain, outwards: a knowledge base as a retriever, an encoder as embeddings.
+
+Inwards, LangChain's objects are components of their kind: a loader is a source (`builtin/sources/langchain.py`), a
+chat model a model (`builtin/models/langchain.py`), a retriever a lane (`LangChainLane` here).
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from langchain_core.callbacks import CallbackManagerForRetrieverRun
+from langchain_core.documents import Document
+from langchain_core.embeddings import Embeddings
+from langchain_core.retrievers import BaseRetriever
+from pydantic import ConfigDict
+
+from .chunking import text_hash
+from .interfaces import Knowledge, Need
+from .types import Chunk, Hit, Provenance, Query
+
+
+class KnowledgeRetriever(BaseRetriever):
+    """Serves a chain from a knowledge base: the same lanes and fusion as `search`.
+
+    `k` documents at most (also per call: `invoke(text, k=3)`); `filters` are those of `Assistant.query`. A
+    document's metadata hold id, title, kind, image, url, license, attribution, source, subject, bbox and score.
+    """
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    kb: Any
+    k: int = 4
+    filters: dict[str, Any] = {}  # noqa: RUF012  pydantic copies it
+
+    def _get_relevant_documents(
+        self, query: str, *, run_manager: CallbackManagerForRetrieverRun, k: int | None = None
+    ) -> list[Document]:
+        from .assistant import Assistant
+
+        hits = Assistant(self.kb, tools=False).search(query, k=k or self.k, **self.filters)
+        return [document(hit) for hit in hits]
+
+
+def document(hit: Hit) -> Document:
+    """A hit as a LangChain document."""
+    chunk = hit.chunk
+    metadata = {
+        "id": chunk.id,
+        "title": chunk.title,
+        "kind": chunk.kind,
+        "part": chunk.part,
+        "image": chunk.image,
+        "subject": chunk.subject,
+        "source": chunk.provenance.source,
+        "url": chunk.provenance.url,
+        "license": chunk.provenance.license,
+        "attribution": chunk.provenance.attribution,
+        "bbox": chunk.bbox.as_tuple() if chunk.bbox else None,
+        "score": hit.score,
+    }
+    return Document(page_content=chunk.text or chunk.title, metadata=metadata, id=chunk.id)
+
+
+class EncoderEmbeddings(Embeddings):
+    """An rsrag encoder's text side as LangChain embeddings."""
+
+    def __init__(self, encoder: Any) -> None:
+        self.encoder = encoder
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        return [[float(v) for v in row] for row in self.encoder.encode_texts(texts, role="passage")]
+
+    def embed_query(self, text: str) -> list[float]:
+        return [float(v) for v in self.encoder.encode_texts([text], role="query")[0]]
+
+
+class LangChainLane:
+    """Any LangChain retriever as a lane; a plugin offers a subclass, or an instance is passed to `retrieve`.
+
+    Its documents become text chunks of their own subject; their `source`, `url`, `title` metadata are kept.
+    """
+
+    name: ClassVar[str] = "langchain"
+    needs: ClassVar[tuple[Need, ...]] = ("text",)
+    votes: ClassVar[bool] = False
+
+    def __init__(self, retriever: BaseRetriever) -> None:
+        self.retriever = retriever
+
+    def retrieve(self, query: Query, kb: Knowledge, k: int) -> list[Hit]:
+        documents = self.retriever.invoke(query.text)[:k]
+        return [
+            Hit(_chunk(doc, rank), 1 / rank, {self.name: (rank, 1 / rank)}) for rank, doc in enumerate(documents, 1)
+        ]
+
+
+def _chunk(doc: Document, ordinal: int) -> Chunk:
+    meta = doc.metadata
+    digest = text_hash(doc.page_content)
+    source = str(meta.get("source", "langchain"))
+    return Chunk(
+        id=str(doc.id or digest[:20]),
+        kind="text",
+        part="text",
+        ordinal=ordinal,
+        title=str(meta.get("title", source)),
+        text=doc.page_content,
+        content_hash=digest,
+        provenance=Provenance(
+            "langchain",
+            str(doc.id or digest[:20]),
+            f"langchain/{digest[:12]}",
+            url=str(meta.get("url", source if "://" in source else "")),
+            license=str(meta.get("license", "")),
+        ),
+    )

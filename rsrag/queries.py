@@ -1,0 +1,158 @@
+"""What people write for places, times and facets, turned into the values a Query holds."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from .errors import UsageError
+from .types import BBox, FacetValue, Filter, Interval
+
+
+def parse_box(text: str | BBox | Sequence[float]) -> BBox:
+    """A box from "W,S,E,N" in degrees. Raises `UsageError`."""
+    if isinstance(text, BBox):
+        return text
+    parts = text.split(",") if isinstance(text, str) else list(text)
+    try:
+        west, south, east, north = (float(p) for p in parts)
+    except (TypeError, ValueError):
+        raise UsageError(f"'{text}' is not a box.", "Give W,S,E,N in degrees, such as 4.0,51.8,4.6,52.0.") from None
+    return BBox(west, south, east, north)
+
+
+def parse_region(text: str) -> tuple[int, int, int, int]:
+    """A part of an image from "x,y,w,h" in pixels. Raises `UsageError`."""
+    try:
+        x, y, w, h = (int(p) for p in text.split(","))
+    except ValueError:
+        raise UsageError(f"'{text}' is not a region.", "Give x,y,w,h in pixels, such as 0,0,256,256.") from None
+    return x, y, w, h
+
+
+def parse_within(value: str | BBox | Mapping[str, Any]) -> tuple[BBox | None, Mapping[str, Any] | None]:
+    """(box, polygon) from a box, a GeoJSON object or the path of a GeoJSON file. Raises `UsageError`."""
+    if isinstance(value, BBox):
+        return value, None
+    if isinstance(value, Mapping):
+        return None, _geometry(value, "the GeoJSON object")
+    if re.fullmatch(r"\s*[-+.\de]+\s*(,\s*[-+.\de]+\s*){3}", value):
+        return parse_box(value), None
+    path = Path(value).expanduser()
+    if not path.is_file():
+        raise UsageError(f"'{value}' is neither a box nor a file.", "Give W,S,E,N in degrees or a .geojson file.")
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UsageError(f"{path} is not JSON ({error}).", "Give a GeoJSON file.") from error
+    return None, _geometry(data, str(path))
+
+
+def _geometry(data: Any, where: str) -> Mapping[str, Any]:
+    from shapely.errors import ShapelyError
+    from shapely.geometry import mapping, shape
+    from shapely.ops import unary_union
+
+    kind = data.get("type") if isinstance(data, Mapping) else None
+    if kind == "FeatureCollection":
+        geometries = [f.get("geometry") for f in data.get("features", [])]
+    elif kind == "Feature":
+        geometries = [data.get("geometry")]
+    else:
+        geometries = [data]
+    try:
+        joined = unary_union([shape(g) for g in geometries if g])
+    except (ShapelyError, AttributeError, KeyError, TypeError, ValueError) as error:
+        raise UsageError(f"{where} is not a GeoJSON geometry ({error}).") from error
+    if joined.is_empty or joined.area == 0:
+        raise UsageError(f"{where} holds no area.", "Give a Polygon or MultiPolygon in EPSG:4326.")
+    BBox(*joined.bounds)  # refuses coordinates that are not degrees
+    geometry: Mapping[str, Any] = mapping(joined)
+    return geometry
+
+
+def parse_interval(text: str | Interval) -> Interval:
+    """A time span from "A/B", each a year, month, day or ISO time, ".." or empty for open; UTC where no zone.
+
+    A single "2020-07" means that whole month. Raises `UsageError`.
+    """
+    if not isinstance(text, str):
+        return text
+    start_text, slash, stop_text = text.partition("/")
+    if not slash:
+        stop_text = start_text
+    start = _instant(start_text, end=False)
+    stop = _instant(stop_text, end=True)
+    if start and stop and start > stop:
+        raise UsageError(f"'{text}' ends before it begins.", "Give FROM/TO, such as 2019-01/2020-06.")
+    return start, stop
+
+
+def _instant(text: str, *, end: bool) -> datetime | None:
+    text = text.strip()
+    if text in ("", ".."):
+        return None
+    try:
+        if match := re.fullmatch(r"(\d{4})(?:-(\d{2}))?", text):
+            year, month = int(match[1]), int(match[2] or (12 if end else 1))
+            first = datetime(year, month, 1, tzinfo=UTC)
+            if not end:
+                return first
+            return (first.replace(day=28) + timedelta(days=4)).replace(day=1) - timedelta(microseconds=1)
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise UsageError(
+            f"'{text}' is not a date.", "Give 2020, 2020-07, 2020-07-14 or an ISO time; FROM/TO for a span."
+        ) from None
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    if end and re.fullmatch(r"\d{4}-\d{2}-\d{2}|\d{8}", text):
+        moment += timedelta(days=1) - timedelta(microseconds=1)
+    return moment
+
+
+def parse_facets(pairs: Sequence[str] | Mapping[str, FacetValue]) -> dict[str, FacetValue]:
+    """Facets from "key=value" pairs; a key given twice means either value. Raises `UsageError`."""
+    if isinstance(pairs, Mapping):
+        return dict(pairs)
+    facets: dict[str, FacetValue] = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or not key.strip():
+            raise UsageError(f"'{pair}' is not a facet.", "Give key=value, such as sensor=sentinel-2.")
+        old = facets.get(key.strip())
+        facets[key.strip()] = (*old, value) if isinstance(old, tuple) else (old, value) if old else value  # type: ignore[assignment]
+    return facets
+
+
+def make_filter(
+    *,
+    within: str | BBox | Mapping[str, Any] | None = None,
+    when: str | Interval | None = None,
+    facets: Sequence[str] | Mapping[str, FacetValue] = (),
+    sources: Sequence[str] = (),
+    kind: str = "",
+    known_facets: Sequence[str] | None = None,
+    known_sources: Sequence[str] | None = None,
+) -> Filter:
+    """A filter from what people write. An unknown facet or source is refused with the nearest that exists."""
+    box, polygon = parse_within(within) if within else (None, None)
+    chosen = parse_facets(facets)
+    for key in chosen:
+        _must_be_known("facet", key, known_facets)
+    for name in sources:
+        _must_be_known("source", name, known_sources)
+    if kind not in ("", "text", "image"):
+        raise UsageError(f"there is no kind '{kind}'.", "Kinds of results: text, image.")
+    return Filter(box, polygon, parse_interval(when) if when else None, chosen, tuple(sources), kind)  # type: ignore[arg-type]
+
+
+def _must_be_known(what: str, name: str, known: Sequence[str] | None) -> None:
+    if known is not None and name not in known:
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f"Did you mean '{near[0]}'?" if near else f"There are: {', '.join(known) or 'none'}."
+        raise UsageError(f"there is no {what} '{name}' in this knowledge base.", hint)

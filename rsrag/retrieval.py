@@ -1,0 +1,140 @@
+"""Run the lanes, join what they found by subject, fuse, and say how each lane ended."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from . import confidence
+from .errors import RsragError, UsageError
+from .fusion import rrf, subject_ranks, weighted
+from .types import Hit, LaneReport, Query, Retrieval, SceneVote
+
+if TYPE_CHECKING:
+    from .store.knowledge_base import KnowledgeBase
+
+Fuse = Callable[[Mapping[str, Sequence[Hit]], set[str]], list[Hit]]
+
+DEPTH = 50
+"""How many hits each lane is asked for."""
+
+JOINED_SUBJECTS = 3
+"""The texts of so many subjects, best first, are fetched when the scene speaks for them."""
+
+
+def fusion(name: str, alpha: float = 0.7) -> Fuse:
+    """The fusion called "rrf", or "weighted" with its alpha (0..1)."""
+    if name == "rrf":
+        return rrf
+    if name == "weighted":
+        if not 0 <= alpha <= 1:
+            raise UsageError(f"alpha is {alpha:g}; it must lie in 0..1.")
+        return lambda lanes, voting: weighted(lanes, voting, alpha)
+    raise UsageError(f"there is no fusion called '{name}'.", "There are: rrf, weighted.")
+
+
+def retrieve(
+    query: Query,
+    kb: KnowledgeBase,
+    lanes: Sequence[Any],
+    fuse: Fuse,
+    *,
+    votes: Sequence[SceneVote] = (),
+    reranker: Any = None,
+    depth: int = DEPTH,
+    join: bool = True,
+) -> Retrieval:
+    """Everything the lanes find for a query, fused.
+
+    A lane that fails is named in the reports and the others go on; when every lane that could run failed, the
+    first failure is raised: an answer without knowledge nobody asked for is worse than none.
+    """
+    found: dict[str, Sequence[Hit]] = {}
+    reports: list[LaneReport] = []
+    failures: list[Exception] = []
+    voting = {lane.name for lane in lanes if getattr(lane, "votes", False)}
+    for lane in lanes:
+        missing = [need for need in lane.needs if not _has(query, need)]
+        if missing:
+            reports.append(LaneReport(lane.name, "skipped", detail=f"the question has no {' and no '.join(missing)}"))
+            continue
+        start = time.perf_counter()
+        try:
+            hits = lane.retrieve(query, kb, depth)
+        except RsragError as error:
+            failures.append(error)
+            reports.append(LaneReport(lane.name, "failed", 0, time.perf_counter() - start, error.message))
+            continue
+        except Exception as error:  # a third party's lane may raise anything; it costs itself
+            failures.append(error)
+            detail = f"{type(error).__name__}: {error}"
+            reports.append(LaneReport(lane.name, "failed", 0, time.perf_counter() - start, detail))
+            continue
+        reports.append(LaneReport(lane.name, "ok" if hits else "empty", len(hits), time.perf_counter() - start))
+        if hits:
+            found[lane.name] = hits
+    if failures and not found and not any(r.status == "empty" for r in reports):
+        first = failures[0]
+        if isinstance(first, RsragError):
+            raise first
+        raise RsragError(f"every retrieval lane failed; the first said: {first}.", "Run with --debug to see where.")
+    subjects = _subjects(found, voting, votes)
+    if join and (joined := _join(query, kb, subjects)):
+        found["subject"] = joined
+    hits = fuse(found, voting)
+    if reranker is not None:
+        hits = list(reranker.rerank(query, hits))
+    return Retrieval(tuple(hits), tuple(reports), subjects)
+
+
+def _has(query: Query, need: str) -> bool:
+    if need == "text":
+        return bool(query.text.strip())
+    if need == "scene":
+        return bool(query.scenes)
+    return query.near is not None or any(scene.bbox for scene in query.scenes)
+
+
+def _subjects(
+    found: Mapping[str, Sequence[Hit]], voting: set[str], votes: Sequence[SceneVote]
+) -> tuple[tuple[str, float], ...]:
+    """Whose texts to bring: those a scene was named as, else the most voted for."""
+    scores: dict[str, float] = {}
+    for vote in votes:
+        chosen = [vote.subjects[0]] if vote.label else vote.subjects[:JOINED_SUBJECTS]
+        for subject, _, share in chosen:
+            scores[subject] = max(share, scores.get(subject, 0.0))
+    if not votes:
+        for name in voting & set(found):
+            for subject, rank in subject_ranks(found[name]).items():
+                scores[subject] = scores.get(subject, 0.0) + 1 / (60 + rank)
+    ranked = sorted(scores.items(), key=lambda item: (-item[1], item[0]))
+    return tuple(ranked[: max(JOINED_SUBJECTS, len(votes))])
+
+
+def _join(query: Query, kb: KnowledgeBase, subjects: Sequence[tuple[str, float]]) -> list[Hit]:
+    """The texts of the subjects, ranked by the question; in their own order when there is none."""
+    if not subjects:
+        return []
+    chunks = [c for c in kb.chunks_of([s for s, _ in subjects], query.where) if c.part != "label"]
+    chunks = [c for c in chunks if c.provenance.record not in query.exclude]
+    if query.text.strip():
+        return kb.score_chunks(query, chunks, "subject")
+    return [Hit(c, 0.0, {"subject": (rank, 0.0)}) for rank, c in enumerate(chunks, 1)]
+
+
+def vote_scenes(query: Query, kb: KnowledgeBase) -> list[SceneVote]:
+    """What each scene of a query shows, by its nearest images and names.
+
+    Needs an encoder; its vectors are remembered, so that the lanes after it cost nothing more.
+    """
+    votes = []
+    for letter, scene in zip("ABCDEFGHIJKLMNOPQRSTUVWXYZ", query.scenes, strict=False):
+        alone = query.with_(scenes=(scene,))
+        images = kb.search_vectors(alone, "images", "scene", confidence.NEIGHBOURS, "image-image")
+        names = kb.search_vectors(alone, "names", "scene", DEPTH, "image-name")
+        titles = kb.titles([h.chunk.subject for h in [*images, *names]])
+        why_not = confidence.unsuitable(scene, getattr(kb.encoder, "max_gsd_m", None))
+        votes.append(confidence.vote(letter, images, names, titles=titles, unsuitable=why_not))
+    return votes

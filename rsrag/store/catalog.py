@@ -1,0 +1,473 @@
+"""The catalog: one SQLite file that holds everything a knowledge base knows, vectors included."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import StoreError
+from ..types import BBox, Chunk, Provenance, Record
+from .filters import Condition, facet_values
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+SCHEMA_VERSION = 1
+APPLICATION_ID = 0x72737261  # "rsra": tells a catalog from any other SQLite file
+
+_CHUNK_COLUMNS = """c.id, c.kind, c.part, c.ordinal, r.title, c.text, c.content_hash, r.source, r.id, r.subject,
+    s.role, r.url, r.license, r.attribution, c.image, c.page, c.heading, r.facets, r.west, r.south, r.east,
+    r.north, r.acquired"""
+_CHUNK_TABLES = "chunks c JOIN records r ON r.rowid = c.record JOIN sources s ON s.name = r.source"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSource:
+    """A row of `sources` with its counts."""
+
+    name: str
+    kind: str
+    role: str
+    root: str
+    license: str
+    updated: str
+    records: int = 0
+    chunks: int = 0
+
+
+@dataclass(slots=True)
+class Batch:
+    """What one transaction writes: records with their chunks, and new vectors by (space, content hash)."""
+
+    source: str
+    records: list[tuple[Record, str, list[Chunk]]] = field(default_factory=list)
+    vectors: dict[tuple[str, str], NDArray[np.float32]] = field(default_factory=dict)
+
+
+class Catalog:
+    """One catalog file, opened per thread. Raises `StoreError` when it is not one, or from another version."""
+
+    def __init__(self, path: Path, *, create: bool = False) -> None:
+        self.path = path
+        self._local = threading.local()
+        self._all: list[sqlite3.Connection] = []
+        self._lock = threading.Lock()
+        if not path.exists() and not create:
+            raise StoreError(f"there is no knowledge base at {path.parent}.", "Make one with `rsrag kb create`.")
+        try:
+            self._set_up(create and not path.exists())
+        except sqlite3.DatabaseError as error:
+            self.close()
+            raise StoreError(
+                f"the catalog {path} cannot be opened ({error}).",
+                "Check that the folder is writable and the disk not full; nothing was changed.",
+            ) from error
+
+    def _set_up(self, new: bool) -> None:
+        db = self.db
+        if new:
+            with self.write():
+                script = (Path(__file__).parent / "schema.sql").read_text(encoding="utf-8")
+                for statement in script.split(";\n"):
+                    db.execute(statement)
+                db.execute("INSERT INTO meta VALUES ('created', ?)", (_now(),))
+                db.execute("INSERT INTO meta VALUES ('generation', '0')")
+                db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+                db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        if db.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
+            raise StoreError(f"{self.path} is not an rsrag catalog.", "Choose another folder; nothing was changed.")
+        version = db.execute("PRAGMA user_version").fetchone()[0]
+        if version != SCHEMA_VERSION:
+            raise StoreError(
+                f"{self.path} has schema version {version}; this rsrag reads {SCHEMA_VERSION}.",
+                "Use the rsrag that made it, or export it there and import it here.",
+            )
+
+    @property
+    def db(self) -> sqlite3.Connection:
+        """This thread's connection."""
+        connection: sqlite3.Connection | None = getattr(self._local, "db", None)
+        if connection is None:
+            connection = sqlite3.connect(self.path, timeout=30, isolation_level=None, check_same_thread=False)
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = NORMAL")
+            connection.execute("PRAGMA foreign_keys = ON")
+            self._local.db = connection
+            with self._lock:
+                self._all.append(connection)
+        return connection
+
+    def close(self) -> None:
+        with self._lock:
+            for connection in self._all:
+                connection.close()
+            self._all.clear()
+        self._local = threading.local()
+
+    @contextmanager
+    def write(self) -> Iterator[sqlite3.Connection]:
+        """One transaction: all of it or nothing."""
+        db = self.db
+        db.execute("BEGIN IMMEDIATE")
+        try:
+            yield db
+        except BaseException:
+            db.execute("ROLLBACK")
+            raise
+        db.execute("COMMIT")
+
+    # -- small facts about the store --------------------------------------------------------------
+
+    def meta(self, key: str) -> str | None:
+        row = self.db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+        return row[0] if row else None
+
+    def set_meta(self, key: str, value: str) -> None:
+        with self.write() as db:
+            db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
+
+    def generation(self) -> int:
+        """Counts finished batches; a reader that sees another number looks again."""
+        return int(self.db.execute("SELECT value FROM meta WHERE key = 'generation'").fetchone()[0])
+
+    def spaces(self) -> dict[str, tuple[str, str, int, dict[str, list[float]]]]:
+        """name -> (encoder id, spec, dim, nulls)."""
+        rows = self.db.execute("SELECT name, encoder, spec, dim, nulls FROM spaces")
+        return {name: (encoder, spec, dim, json.loads(nulls)) for name, encoder, spec, dim, nulls in rows}
+
+    def set_space(self, name: str, encoder: str, spec: str, dim: int) -> None:
+        with self.write() as db:
+            db.execute("INSERT OR REPLACE INTO spaces VALUES (?, ?, ?, ?, '{}')", (name, encoder, spec, dim))
+
+    def set_nulls(self, name: str, nulls: Mapping[str, Sequence[float]]) -> None:
+        with self.write() as db:
+            db.execute("UPDATE spaces SET nulls = ? WHERE name = ?", (json.dumps(nulls), name))
+
+    def sources(self) -> list[StoredSource]:
+        rows = self.db.execute(
+            """SELECT s.name, s.kind, s.role, s.root, s.license, s.updated,
+                   (SELECT count(*) FROM records r WHERE r.source = s.name),
+                   (SELECT count(*) FROM chunks c JOIN records r ON r.rowid = c.record WHERE r.source = s.name)
+               FROM sources s ORDER BY s.role DESC, s.name"""
+        )
+        return [StoredSource(*row) for row in rows]
+
+    def roots(self) -> dict[str, str]:
+        return dict(self.db.execute("SELECT name, root FROM sources"))
+
+    def put_source(self, name: str, kind: str, role: str, root: str, license: str) -> None:
+        with self.write() as db:
+            db.execute(
+                """INSERT INTO sources VALUES (?, ?, ?, ?, ?, ?, ?)
+                   ON CONFLICT (name) DO UPDATE SET kind = excluded.kind, role = excluded.role,
+                       root = excluded.root, license = excluded.license, updated = excluded.updated""",
+                (name, kind, role, root, license, _now(), _now()),
+            )
+
+    def count(self, table: str, where: str = "1", arguments: Sequence[Any] = ()) -> int:
+        return int(self.db.execute(f"SELECT count(*) FROM {table} WHERE {where}", arguments).fetchone()[0])
+
+    def count_chunks(self, condition: Condition) -> int:
+        sql = f"SELECT count(*) FROM {_CHUNK_TABLES} WHERE {condition.sql}"
+        return int(self.db.execute(sql, condition.arguments).fetchone()[0])
+
+    def space_counts(self) -> dict[str, int]:
+        return dict(self.db.execute("SELECT space, count(*) FROM vectors GROUP BY space"))
+
+    # -- writing ----------------------------------------------------------------------------------
+
+    def versions(self, source: str) -> dict[str, str]:
+        """record id -> version, for everything already stored of a source."""
+        return dict(self.db.execute("SELECT id, version FROM records WHERE source = ?", (source,)))
+
+    def known_vectors(self, space: str, hashes: Sequence[str]) -> set[str]:
+        found: set[str] = set()
+        for part in _batched(hashes, 900):
+            marks = ",".join("?" * len(part))
+            rows = self.db.execute(
+                f"SELECT content_hash FROM vectors WHERE space = ? AND content_hash IN ({marks})", (space, *part)
+            )
+            found.update(row[0] for row in rows)
+        return found
+
+    def put(self, batch: Batch) -> None:
+        """Write a batch in one transaction; a record that exists is replaced with all its chunks."""
+        with self.write() as db:
+            for record, version, chunks in batch.records:
+                self._drop_records(db, "source = ? AND id = ?", (batch.source, record.id))
+                self._insert(db, batch.source, record, version, chunks)
+            db.executemany(
+                "INSERT OR IGNORE INTO vectors (space, content_hash, vector) VALUES (?, ?, ?)",
+                [(space, digest, vector.tobytes()) for (space, digest), vector in batch.vectors.items()],
+            )
+            # A vector that this batch needs again must not leave Chroma after all.
+            db.executemany("DELETE FROM departed WHERE space = ? AND content_hash = ?", list(batch.vectors))
+            self._retire(db)
+            db.execute("UPDATE sources SET updated = ? WHERE name = ?", (_now(), batch.source))
+            _bump(db)
+
+    def _insert(
+        self, db: sqlite3.Connection, source: str, record: Record, version: str, chunks: Sequence[Chunk]
+    ) -> None:
+        box = record.bbox.as_tuple() if record.bbox else (None,) * 4
+        acquired = record.acquired.timestamp() if record.acquired else None
+        rowid = db.execute(
+            """INSERT INTO records (source, id, subject, title, aliases, url, license, attribution, facets,
+                   west, south, east, north, acquired, version) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)""",
+            (
+                source,
+                record.id,
+                record.subject,
+                record.title,
+                " | ".join(record.aliases),
+                record.url,
+                record.license,
+                record.attribution,
+                json.dumps(dict(record.facets), sort_keys=True),
+                *box,
+                acquired,
+                version,
+            ),
+        ).lastrowid
+        db.executemany(
+            """INSERT INTO chunks (id, record, kind, part, ordinal, text, image, page, heading, content_hash)
+               VALUES (?,?,?,?,?,?,?,?,?,?)""",
+            [
+                (c.id, rowid, c.kind, c.part, c.ordinal, c.text, c.image, c.provenance.page, c.provenance.heading,
+                 c.content_hash)
+                for c in chunks
+            ],
+        )  # fmt: skip
+        db.execute(
+            """INSERT INTO words (rowid, title, aliases, text)
+               SELECT rowid, title, aliases, text FROM chunk_words
+               WHERE rowid IN (SELECT rowid FROM chunks WHERE record = ?)""",
+            (rowid,),
+        )
+        db.executemany(
+            "INSERT INTO facts VALUES (?, ?, ?, ?, ?, ?, ?)",
+            [
+                (rowid, f.subject, f.attribute, str(f.value), _number(f.value), f.unit, f.when)
+                for f in record.facts
+            ],
+        )  # fmt: skip
+        db.executemany(
+            "INSERT INTO facets VALUES (?, ?, ?)",
+            [(rowid, key, value) for key, many in record.facets.items() for value in facet_values(many)],
+        )
+        if record.bbox:
+            db.executemany(
+                "INSERT INTO boxes (west, east, south, north, record) VALUES (?, ?, ?, ?, ?)",
+                [(w, e, s, n, rowid) for w, s, e, n in record.bbox.parts()],
+            )
+
+    def _drop_records(self, db: sqlite3.Connection, where: str, arguments: Sequence[Any]) -> int:
+        rows = [row[0] for row in db.execute(f"SELECT rowid FROM records WHERE {where}", arguments)]
+        for rowid in rows:
+            db.execute(
+                """INSERT INTO words (words, rowid, title, aliases, text)
+                   SELECT 'delete', rowid, title, aliases, text FROM chunk_words
+                   WHERE rowid IN (SELECT rowid FROM chunks WHERE record = ?)""",
+                (rowid,),
+            )
+            db.execute("INSERT OR IGNORE INTO temp.orphans SELECT content_hash FROM chunks WHERE record = ?", (rowid,))
+            box = db.execute("SELECT west, south, east, north FROM records WHERE rowid = ?", (rowid,)).fetchone()
+            if box[0] is not None:
+                db.execute("DELETE FROM boxes WHERE id IN (SELECT id FROM boxes WHERE record = ?)", (rowid,))
+            for table in ("chunks", "facts", "facets"):
+                db.execute(f"DELETE FROM {table} WHERE record = ?", (rowid,))
+            db.execute("DELETE FROM records WHERE rowid = ?", (rowid,))
+        return len(rows)
+
+    def _retire(self, db: sqlite3.Connection) -> None:
+        """Drop the vectors of removed chunks that no other chunk shares, and note that Chroma must follow."""
+        gone = """SELECT v.rowid, v.space, v.content_hash FROM vectors v JOIN temp.orphans o USING (content_hash)
+                  WHERE NOT EXISTS (SELECT 1 FROM chunks c WHERE c.content_hash = v.content_hash)"""
+        for rowid, space, digest in db.execute(gone).fetchall():
+            db.execute("INSERT OR IGNORE INTO departed VALUES (?, ?)", (space, digest))
+            db.execute("DELETE FROM vectors WHERE rowid = ?", (rowid,))
+        db.execute("DELETE FROM temp.orphans")
+
+    def remove_source(self, name: str) -> int:
+        """Remove a source with all its records; returns how many there were."""
+        with self.write() as db:
+            count = self._drop_records(db, "source = ?", (name,))
+            self._retire(db)
+            db.execute("DELETE FROM sources WHERE name = ?", (name,))
+            _bump(db)
+        return count
+
+    def prepare_writer(self) -> None:
+        """Set up what only a writing connection needs."""
+        self.db.execute("CREATE TEMP TABLE IF NOT EXISTS orphans (content_hash TEXT PRIMARY KEY) WITHOUT ROWID")
+
+    # -- what Chroma still has to learn -----------------------------------------------------------
+
+    def pending(self, space: str, limit: int) -> list[tuple[int, str, NDArray[np.float32]]]:
+        import numpy as np
+
+        rows = self.db.execute(
+            "SELECT rowid, content_hash, vector FROM vectors WHERE space = ? AND indexed = 0 LIMIT ?", (space, limit)
+        )
+        return [(rowid, digest, np.frombuffer(blob, np.float32)) for rowid, digest, blob in rows]
+
+    def mark_indexed(self, rowids: Sequence[int]) -> None:
+        with self.write() as db:
+            db.executemany("UPDATE vectors SET indexed = 1 WHERE rowid = ?", [(r,) for r in rowids])
+
+    def departed(self, space: str) -> list[str]:
+        return [row[0] for row in self.db.execute("SELECT content_hash FROM departed WHERE space = ?", (space,))]
+
+    def forget_departed(self, space: str, hashes: Sequence[str]) -> None:
+        with self.write() as db:
+            db.executemany("DELETE FROM departed WHERE space = ? AND content_hash = ?", [(space, h) for h in hashes])
+
+    def unindex_all(self) -> None:
+        """Chroma is to be filled again from scratch."""
+        with self.write() as db:
+            db.execute("UPDATE vectors SET indexed = 0")
+            db.execute("DELETE FROM departed")
+
+    def is_settled(self) -> bool:
+        """Whether Chroma has been told everything."""
+        row = self.db.execute(
+            "SELECT EXISTS (SELECT 1 FROM vectors WHERE indexed = 0) OR EXISTS (SELECT 1 FROM departed)"
+        ).fetchone()
+        return not row[0]
+
+    def sample_vectors(self, space: str, limit: int) -> NDArray[np.float32]:
+        """Up to `limit` vectors spread over the space, shape (n, dim)."""
+        import numpy as np
+
+        rows = self.db.execute(
+            """SELECT vector FROM vectors WHERE space = ?1 AND rowid IN
+                   (SELECT rowid FROM vectors WHERE space = ?1 ORDER BY content_hash LIMIT ?2)""",
+            (space, limit),
+        ).fetchall()
+        return np.array([np.frombuffer(row[0], np.float32) for row in rows], np.float32)
+
+    def vectors(self, space: str, hashes: Sequence[str]) -> dict[str, NDArray[np.float32]]:
+        import numpy as np
+
+        found: dict[str, NDArray[np.float32]] = {}
+        for part in _batched(hashes, 900):
+            rows = self.db.execute(
+                f"""SELECT content_hash, vector FROM vectors
+                    WHERE space = ? AND content_hash IN ({",".join("?" * len(part))})""",
+                (space, *part),
+            )
+            found.update((digest, np.frombuffer(blob, np.float32)) for digest, blob in rows)
+        return found
+
+    # -- reading chunks ---------------------------------------------------------------------------
+
+    def chunks(self, where: str, arguments: Sequence[Any], tail: str = "") -> list[Chunk]:
+        rows = self.db.execute(f"SELECT {_CHUNK_COLUMNS} FROM {_CHUNK_TABLES} WHERE {where} {tail}", arguments)
+        return [_chunk(row) for row in rows]
+
+    def chunks_by_hash(self, hashes: Sequence[str], kind: str, condition: Condition) -> dict[str, list[Chunk]]:
+        """content hash -> its chunks of one kind that satisfy a condition."""
+        found: dict[str, list[Chunk]] = {}
+        for part in _batched(hashes, 800):
+            where = f"c.content_hash IN ({','.join('?' * len(part))}) AND c.kind = ? AND {condition.sql}"
+            for chunk in self.chunks(where, (*part, kind, *condition.arguments), "ORDER BY c.rowid"):
+                found.setdefault(chunk.content_hash, []).append(chunk)
+        return found
+
+    def hashes(self, kind: str, condition: Condition, limit: int) -> list[str]:
+        """Distinct content hashes of the chunks that satisfy a condition, at most `limit`."""
+        rows = self.db.execute(
+            f"SELECT DISTINCT c.content_hash FROM {_CHUNK_TABLES} WHERE c.kind = ? AND {condition.sql} LIMIT ?",
+            (kind, *condition.arguments, limit),
+        )
+        return [row[0] for row in rows]
+
+    def search_words(self, expression: str, condition: Condition, k: int) -> list[tuple[Chunk, float]]:
+        """(chunk, bm25) for an FTS5 expression, best first; bm25 is negated so that more is better."""
+        rows = self.db.execute(
+            f"""SELECT {_CHUNK_COLUMNS}, found.score FROM
+                    (SELECT rowid, bm25(words, 4.0, 3.0, 1.0) AS score FROM words WHERE words MATCH ?
+                     ORDER BY score LIMIT ?) AS found
+                JOIN chunks c ON c.rowid = found.rowid
+                JOIN records r ON r.rowid = c.record JOIN sources s ON s.name = r.source
+                WHERE {condition.sql} ORDER BY found.score LIMIT ?""",
+            # A condition drops hits after ranking, so more are ranked where there is one.
+            (expression, k if condition.is_trivial else max(2000, 50 * k), *condition.arguments, k),
+        )
+        return [(_chunk(row), -float(row[-1])) for row in rows]
+
+    def count_matching(self, expression: str) -> int:
+        """In how many chunks an FTS5 expression occurs."""
+        return self.count("words", "words MATCH ?", (expression,)) if expression else 0
+
+    def records_near(
+        self, box: BBox, condition: Condition, limit: int
+    ) -> list[tuple[int, tuple[float, float, float, float]]]:
+        """(record rowid, (w, s, e, n)) of records whose box touches `box`."""
+        found: dict[int, tuple[float, float, float, float]] = {}
+        for west, south, east, north in box.parts():
+            rows = self.db.execute(
+                """SELECT record, west, south, east, north FROM boxes
+                   WHERE west <= ? AND east >= ? AND south <= ? AND north >= ? LIMIT ?""",
+                (east, west, north, south, limit),
+            )
+            for record, *values in rows:
+                found[record] = tuple(values)  # type: ignore[assignment]
+        if condition.is_trivial or not found:
+            return list(found.items())
+        allowed: set[int] = set()
+        for part in _batched(list(found), 800):
+            rows = self.db.execute(
+                f"""SELECT DISTINCT r.rowid FROM {_CHUNK_TABLES}
+                    WHERE r.rowid IN ({",".join("?" * len(part))}) AND {condition.sql}""",
+                (*part, *condition.arguments),
+            )
+            allowed.update(row[0] for row in rows)
+        return [item for item in found.items() if item[0] in allowed]
+
+    def facet_keys(self) -> list[str]:
+        return [row[0] for row in self.db.execute("SELECT DISTINCT key FROM facets ORDER BY key")]
+
+
+def _chunk(row: Sequence[Any]) -> Chunk:
+    (cid, kind, part, ordinal, title, text, digest, source, record, subject, role, url, license, attribution, image,
+     page, heading, facets, west, south, east, north, acquired) = row[:23]  # fmt: skip
+    return Chunk(
+        id=cid,
+        kind=kind,
+        part=part,
+        ordinal=ordinal,
+        title=title,
+        text=text,
+        content_hash=digest,
+        image=image,
+        provenance=Provenance(source, record, subject, role, url, license, attribution, image, page, heading),
+        facets={k: tuple(v) if isinstance(v, list) else v for k, v in json.loads(facets).items()},
+        bbox=None if west is None else BBox(west, south, east, north),
+        acquired=None if acquired is None else datetime.fromtimestamp(acquired, UTC),
+    )
+
+
+def _bump(db: sqlite3.Connection) -> None:
+    db.execute("UPDATE meta SET value = CAST(value AS INTEGER) + 1 WHERE key = 'generation'")
+
+
+def _number(value: float | str) -> float | None:
+    return float(value) if isinstance(value, int | float) else None
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _batched(items: Sequence[Any], size: int) -> Iterator[tuple[Any, ...]]:
+    for start in range(0, len(items), size):
+        yield tuple(items[start : start + size])

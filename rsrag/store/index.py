@@ -1,0 +1,96 @@
+"""The vector index: Chroma collections, one per space, filled from the catalog and replaceable by it.
+
+The only module that imports chromadb. A row is an id (content hash) and a vector; texts, facets and everything
+else stay in the catalog, which makes writing 7 times faster than with documents and metadata (docs/decisions.md).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import StoreError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+class VectorIndex:
+    """Chroma in a folder. Opened on first use; `reopen()` after another process wrote."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._client: Any = None
+        self._collections: dict[str, Any] = {}
+        self._lock = threading.RLock()
+
+    def _open(self) -> Any:
+        with self._lock:
+            if self._client is None:
+                import chromadb
+                from chromadb.config import Settings
+
+                try:
+                    self._client = chromadb.PersistentClient(
+                        str(self.path), settings=Settings(anonymized_telemetry=False, allow_reset=False)
+                    )
+                except Exception as error:
+                    raise StoreError(
+                        f"the vector index {self.path} cannot be opened ({str(error).splitlines()[0]}).",
+                        "Remove that folder: it is rebuilt from the catalog at the next write.",
+                    ) from error
+            return self._client
+
+    def _collection(self, space: str) -> Any:
+        client = self._open()
+        with self._lock:
+            if space not in self._collections:
+                self._collections[space] = client.get_or_create_collection(
+                    space, embedding_function=None, configuration={"hnsw": {"space": "cosine"}}
+                )
+            return self._collections[space]
+
+    def reopen(self) -> None:
+        """Forget what was cached: Chroma keeps one client per path and shows it nothing another process wrote."""
+        with self._lock:
+            if self._client is not None:
+                from chromadb.api.client import SharedSystemClient
+
+                SharedSystemClient.clear_system_cache()
+                self._client = None
+                self._collections.clear()
+
+    close = reopen
+
+    def max_batch(self) -> int:
+        return int(self._open().get_max_batch_size())
+
+    def count(self, space: str) -> int:
+        return int(self._collection(space).count())
+
+    def put(self, space: str, ids: Sequence[str], vectors: NDArray[np.float32]) -> None:
+        """Write rows; an id that exists is replaced. `vectors` is (n, dim)."""
+        limit = self.max_batch()
+        for start in range(0, len(ids), limit):
+            self._collection(space).upsert(
+                ids=list(ids[start : start + limit]), embeddings=vectors[start : start + limit]
+            )
+
+    def remove(self, space: str, ids: Sequence[str]) -> None:
+        limit = self.max_batch()
+        for start in range(0, len(ids), limit):
+            self._collection(space).delete(ids=list(ids[start : start + limit]))
+
+    def query(
+        self, space: str, vector: NDArray[np.float32], k: int, ids: Sequence[str] | None = None
+    ) -> list[tuple[str, float]]:
+        """The `k` nearest (id, cosine), best first; only among `ids` where given. `vector` is (dim,)."""
+        if k < 1 or (ids is not None and not ids):
+            return []
+        result = self._collection(space).query(
+            query_embeddings=vector[None, :], n_results=k, include=["distances"], **({"ids": list(ids)} if ids else {})
+        )
+        return [(i, 1.0 - float(d)) for i, d in zip(result["ids"][0], result["distances"][0], strict=True)]

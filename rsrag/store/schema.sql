@@ -1,0 +1,67 @@
+-- The catalog: the truth of a knowledge base. Chroma holds copies of `vectors` and can be rebuilt from it.
+
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+
+-- One row per vector space. `encoder` is the id (architecture and weights) that made its vectors, `spec` what
+-- to create to get that encoder again. `nulls` holds mean and deviation of unrelated pairs, as JSON.
+CREATE TABLE spaces (
+    name TEXT PRIMARY KEY, encoder TEXT NOT NULL, spec TEXT NOT NULL, dim INTEGER NOT NULL,
+    nulls TEXT NOT NULL DEFAULT '{}'
+) WITHOUT ROWID;
+
+-- `root` is a path, or `pack:NAME` for a pack that travels with the program.
+CREATE TABLE sources (
+    name TEXT PRIMARY KEY, kind TEXT NOT NULL, role TEXT NOT NULL, root TEXT NOT NULL,
+    license TEXT NOT NULL DEFAULT '', added TEXT NOT NULL, updated TEXT NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE records (
+    rowid INTEGER PRIMARY KEY, source TEXT NOT NULL REFERENCES sources (name), id TEXT NOT NULL,
+    subject TEXT NOT NULL, title TEXT NOT NULL, aliases TEXT NOT NULL DEFAULT '', url TEXT NOT NULL DEFAULT '',
+    license TEXT NOT NULL DEFAULT '', attribution TEXT NOT NULL DEFAULT '', facets TEXT NOT NULL DEFAULT '{}',
+    west REAL, south REAL, east REAL, north REAL, acquired REAL, version TEXT NOT NULL,
+    UNIQUE (source, id)
+);
+CREATE INDEX records_subject ON records (subject);
+CREATE INDEX records_acquired ON records (acquired) WHERE acquired IS NOT NULL;
+
+CREATE TABLE chunks (
+    rowid INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, record INTEGER NOT NULL REFERENCES records (rowid),
+    kind TEXT NOT NULL, part TEXT NOT NULL, ordinal INTEGER NOT NULL, text TEXT NOT NULL, image TEXT NOT NULL,
+    page INTEGER, heading TEXT NOT NULL, content_hash TEXT NOT NULL
+);
+CREATE INDEX chunks_record ON chunks (record);
+CREATE INDEX chunks_hash ON chunks (content_hash);
+
+CREATE TABLE facts (
+    record INTEGER NOT NULL REFERENCES records (rowid), subject TEXT NOT NULL, attribute TEXT NOT NULL,
+    value TEXT NOT NULL, number REAL, unit TEXT NOT NULL, whenn TEXT NOT NULL
+);
+CREATE INDEX facts_subject ON facts (subject, attribute);
+CREATE INDEX facts_record ON facts (record);
+
+CREATE TABLE facets (
+    record INTEGER NOT NULL REFERENCES records (rowid), key TEXT NOT NULL, value TEXT NOT NULL
+);
+CREATE INDEX facets_value ON facets (key, value);
+CREATE INDEX facets_record ON facets (record);
+
+-- float32 rows. `indexed` is 0 until Chroma has acknowledged the row; such rows are sent again on the next open.
+CREATE TABLE vectors (
+    rowid INTEGER PRIMARY KEY, space TEXT NOT NULL, content_hash TEXT NOT NULL, vector BLOB NOT NULL,
+    indexed INTEGER NOT NULL DEFAULT 0, UNIQUE (space, content_hash)
+);
+CREATE INDEX vectors_pending ON vectors (space) WHERE indexed = 0;
+
+-- Vectors that are gone from here and still have to leave Chroma.
+CREATE TABLE departed (space TEXT NOT NULL, content_hash TEXT NOT NULL, PRIMARY KEY (space, content_hash)) WITHOUT ROWID;
+
+-- A box over the antimeridian has two rows.
+CREATE VIRTUAL TABLE boxes USING rtree (id, west, east, south, north, +record INTEGER);
+
+CREATE VIEW chunk_words AS
+    SELECT c.rowid AS rowid, r.title AS title, r.aliases AS aliases, c.heading || ' ' || c.text AS text
+    FROM chunks c JOIN records r ON r.rowid = c.record;
+CREATE VIRTUAL TABLE words USING fts5 (
+    title, aliases, text, content = 'chunk_words', tokenize = "porter unicode61 remove_diacritics 2"
+);

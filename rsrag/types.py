@@ -1,0 +1,535 @@
+"""The nouns everything else is said in: frozen, slotted dataclasses without any I/O.
+
+Angles are degrees in EPSG:4326, lengths metres unless the name says otherwise, times aware datetimes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from .errors import UsageError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+FacetValue = str | int | float | bool | tuple[str, ...]
+Interval = tuple[datetime | None, datetime | None]
+
+
+# -- places, numbers ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class BBox:
+    """A box in EPSG:4326 degrees. `west > east` means that it crosses the antimeridian.
+
+    Raises `UsageError` for a latitude outside -90..90, a longitude outside -180..180, or south > north.
+    """
+
+    west: float
+    south: float
+    east: float
+    north: float
+
+    def __post_init__(self) -> None:
+        values = (self.west, self.south, self.east, self.north)
+        if not all(-1e9 < v < 1e9 for v in values):  # also refuses NaN
+            raise UsageError(f"box {values} holds a value that is not a finite number.", "Give W,S,E,N in degrees.")
+        if not (-90 <= self.south <= 90 and -90 <= self.north <= 90):
+            raise UsageError(
+                f"latitude outside -90..90 in box {self.west:g},{self.south:g},{self.east:g},{self.north:g}.",
+                "The order is west,south,east,north (longitude first); latitude and longitude look swapped.",
+            )
+        if not (-180 <= self.west <= 180 and -180 <= self.east <= 180):
+            raise UsageError(
+                f"longitude outside -180..180 in box {self.west:g},{self.south:g},{self.east:g},{self.north:g}.",
+                "Give W,S,E,N in degrees; a box over the antimeridian has west > east.",
+            )
+        if self.south > self.north:
+            raise UsageError(
+                f"south {self.south:g} lies above north {self.north:g}.", "The order is west,south,east,north."
+            )
+
+    @property
+    def crosses_antimeridian(self) -> bool:
+        return self.west > self.east
+
+    @property
+    def center(self) -> tuple[float, float]:
+        """(longitude, latitude) of the middle."""
+        east = self.east + 360 if self.crosses_antimeridian else self.east
+        lon = (self.west + east) / 2
+        return (lon - 360 if lon > 180 else lon, (self.south + self.north) / 2)
+
+    def parts(self) -> list[tuple[float, float, float, float]]:
+        """One (w, s, e, n) or, over the antimeridian, two; each with w <= e."""
+        if self.crosses_antimeridian:
+            return [(self.west, self.south, 180.0, self.north), (-180.0, self.south, self.east, self.north)]
+        return [(self.west, self.south, self.east, self.north)]
+
+    def intersects(self, other: BBox) -> bool:
+        return any(
+            a[0] <= b[2] and b[0] <= a[2] and a[1] <= b[3] and b[1] <= a[3]
+            for a in self.parts()
+            for b in other.parts()
+        )
+
+    def as_tuple(self) -> tuple[float, float, float, float]:
+        return (self.west, self.south, self.east, self.north)
+
+
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    """A number with its unit, as written after a number ("m", "km", "degrees", "" for none)."""
+
+    value: float
+    unit: str = ""
+
+    def __str__(self) -> str:
+        number = f"{self.value:,.4g}" if abs(self.value) < 10000 else f"{self.value:,.0f}"
+        return f"{number} {self.unit}".strip()
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One attribute of a subject: Fact("sensor/sentinel-2", "swath width", 290, "km")."""
+
+    subject: str
+    attribute: str
+    value: float | str
+    unit: str = ""
+    when: str = ""
+
+
+# -- imagery --------------------------------------------------------------------------------------
+
+
+class PixelReader(Protocol):
+    """What a Scene needs to reach its pixels. `rsrag.scene` supplies one for files, plugins for the rest."""
+
+    def rgb(self, max_side: int) -> NDArray[np.uint8]:
+        """(H, W, 3), the longer side at most `max_side`."""
+        ...
+
+    def read(self, bands: tuple[int, ...]) -> NDArray[np.float32]:
+        """(C, H, W) at full resolution, nodata as NaN; `bands` count from 1, empty means all."""
+        ...
+
+    def window(self, x: int, y: int, w: int, h: int) -> Scene:
+        """A scene over w x h pixels from column x, row y."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """An image, possibly georeferenced. Holds facts about the pixels and a reader for them, not the pixels.
+
+    `uri` is a path or URL; a window's is `file.tif#xywh=x,y,w,h`. `width`, `height` in pixels; `gsd_m` is the
+    ground sample distance in metres at the scene's middle; `bands` are names in file order; `footprint` is a
+    ring of (lon, lat) corners.
+    """
+
+    uri: str
+    width: int
+    height: int
+    reader: PixelReader = field(repr=False, compare=False)
+    bbox: BBox | None = None
+    footprint: tuple[tuple[float, float], ...] = ()
+    crs: str | None = None
+    transform: tuple[float, ...] | None = None
+    gsd_m: float | None = None
+    acquired: datetime | None = None
+    sensor: str | None = None
+    bands: tuple[str, ...] = ()
+    dtype: str = "uint8"
+    nodata: float | None = None
+    notes: tuple[str, ...] = ()
+
+    def rgb(self, max_side: int = 512) -> NDArray[np.uint8]:
+        """uint8 (H, W, 3) for display and encoding, the longer side at most `max_side` pixels."""
+        return self.reader.rgb(max_side)
+
+    def read(self, bands: tuple[int, ...] = ()) -> NDArray[np.float32]:
+        """float32 (C, H, W) at full resolution in the file's own values, nodata as NaN; bands count from 1."""
+        return self.reader.read(bands)
+
+    def window(self, x: int, y: int, w: int, h: int) -> Scene:
+        """A scene over part of the same file. Raises `UsageError` when the part lies outside."""
+        if w < 1 or h < 1 or x < 0 or y < 0 or x + w > self.width or y + h > self.height:
+            raise UsageError(
+                f"region {x},{y},{w},{h} is not inside {self.uri} ({self.width} x {self.height} pixels).",
+                "Give x,y,w,h in pixels from the top left corner.",
+            )
+        return self.reader.window(x, y, w, h)
+
+    def tiles(self, size: int, overlap: int = 0) -> Iterator[Scene]:
+        """Windows of `size` pixels over the whole scene, row by row; the last ones are moved inside."""
+        step = size - overlap
+        if step < 1:
+            raise UsageError(f"overlap {overlap} is not smaller than the tile size {size}.")
+
+        def starts(length: int) -> list[int]:
+            if length <= size:
+                return [0]
+            return [*range(0, length - size, step), length - size]
+
+        for y in starts(self.height):
+            for x in starts(self.width):
+                yield self.window(x, y, min(size, self.width), min(size, self.height))
+
+
+# -- what sources yield, what is stored -----------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A named part of a record's text: part "history", "caption", "bands" ...; page and heading for citations.
+
+    Parts "label" and "caption" are short names of what an image shows; they also enter the `names` space.
+    """
+
+    part: str
+    text: str
+    page: int | None = None
+    heading: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One thing a source knows about. `id` is stable within its source; `subject` joins images with texts.
+
+    `images` are paths relative to the source's root, or URLs. `version` is a cheap fingerprint of the
+    input (size and time of a file, say): equal version means unchanged; "" makes ingest hash the content.
+    `vectors=False` keeps a record out of the vector spaces (still found by word and by place), which is
+    right for a gazetteer of bare names.
+    """
+
+    id: str
+    subject: str
+    title: str
+    text: str = ""
+    sections: tuple[Section, ...] = ()
+    images: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
+    facts: tuple[Fact, ...] = ()
+    facets: Mapping[str, FacetValue] = field(default_factory=dict)
+    bbox: BBox | None = None
+    acquired: datetime | None = None
+    url: str = ""
+    license: str = ""
+    attribution: str = ""
+    version: str = ""
+    vectors: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Where a chunk comes from, in enough detail to find it again in one step."""
+
+    source: str
+    record: str
+    subject: str = ""
+    role: Literal["reference", "mine"] = "mine"
+    url: str = ""
+    license: str = ""
+    attribution: str = ""
+    path: str = ""
+    page: int | None = None
+    heading: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """The unit of retrieval: a text that fits its encoder, or one image.
+
+    `id` = hash(source, record, part, ordinal); `content_hash` decides re-embedding: chunks with equal text or
+    equal pixels share one vector.
+    """
+
+    id: str
+    kind: Literal["text", "image"]
+    part: str
+    ordinal: int
+    title: str
+    text: str
+    content_hash: str
+    provenance: Provenance
+    image: str = ""
+    facets: Mapping[str, FacetValue] = field(default_factory=dict)
+    bbox: BBox | None = None
+    acquired: datetime | None = None
+
+    @property
+    def subject(self) -> str:
+        return self.provenance.subject
+
+
+@dataclass(frozen=True, slots=True)
+class IngestReport:
+    """What one ingest did. `failed` lists (record or file, reason); `seconds` is wall time."""
+
+    source: str
+    added: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    failed: tuple[tuple[str, str], ...] = ()
+    embedded: int = 0
+    seconds: float = 0.0
+
+
+# -- asking ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """What excludes. `box` or `polygon` (a GeoJSON geometry) must intersect; `interval` must overlap;
+    each facet must equal (or contain) the value; `sources` are the only ones searched."""
+
+    box: BBox | None = None
+    polygon: Mapping[str, Any] | None = None
+    interval: Interval | None = None
+    facets: Mapping[str, FacetValue] = field(default_factory=dict)
+    sources: tuple[str, ...] = ()
+    kind: Literal["", "text", "image"] = ""
+
+    def __bool__(self) -> bool:
+        return bool(self.box or self.polygon or self.interval or self.facets or self.sources or self.kind)
+
+
+Task = Literal["ask", "caption", "classify", "search"]
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A question. `near` ranks and never excludes; `where` excludes; `exclude` are record ids left out;
+    `k` is how many text passages may become evidence."""
+
+    text: str = ""
+    scenes: tuple[Scene, ...] = ()
+    task: Task = "ask"
+    labels: tuple[str, ...] = ()
+    near: BBox | None = None
+    where: Filter = field(default_factory=Filter)
+    exclude: tuple[str, ...] = ()
+    k: int = 8
+
+    def with_(self, **changes: Any) -> Query:
+        return replace(self, **changes)
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A retrieved chunk. `lanes` maps a lane's name to (rank from 1, raw score); `score` is the fused one.
+
+    `z` is the best similarity of any lane in standard deviations above what unrelated pairs score.
+    """
+
+    chunk: Chunk
+    score: float = 0.0
+    lanes: Mapping[str, tuple[int, float]] = field(default_factory=dict)
+    z: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LaneReport:
+    """How a lane ended: ok, empty, skipped (the query lacks what it needs) or failed (`detail` says why)."""
+
+    name: str
+    status: Literal["ok", "empty", "skipped", "failed"]
+    hits: int = 0
+    seconds: float = 0.0
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Retrieval:
+    """What the lanes found together: fused hits, best first, and how each lane ended."""
+
+    hits: tuple[Hit, ...]
+    lanes: tuple[LaneReport, ...]
+    subjects: tuple[tuple[str, float], ...] = ()
+    excluded: int | None = None
+
+
+# -- answering ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ToolResult:
+    """What a geo tool found: prose, numbers with units, pictures (paths), a GeoJSON object, and caveats."""
+
+    text: str
+    values: Mapping[str, Quantity] = field(default_factory=dict)
+    images: tuple[str, ...] = ()
+    geojson: Mapping[str, Any] | None = None
+    caveats: tuple[str, ...] = ()
+    attribution: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Anything an answer may rest on, under the number it is cited by. `via` names the lanes or the tool."""
+
+    number: int
+    kind: Literal["text", "image", "tool", "scene"]
+    title: str
+    text: str
+    provenance: Provenance
+    images: tuple[str, ...] = ()
+    via: tuple[str, ...] = ()
+    score: float = 0.0
+    bbox: BBox | None = None
+    z: float | None = None
+    key: str = ""
+
+    @property
+    def subject(self) -> str:
+        return self.provenance.subject
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One earlier exchange of a conversation."""
+
+    question: str
+    answer: str
+
+
+@dataclass(frozen=True, slots=True)
+class SceneVote:
+    """What a scene's nearest images and names say it shows.
+
+    `subjects` are (subject, title, share 0..1), best first; `label` is set only when share, margin and
+    similarity suffice, else `reason` says why not.
+    """
+
+    scene: str
+    subjects: tuple[tuple[str, str, float], ...] = ()
+    label: str = ""
+    z: float | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """All a model needs to answer, as data: `answering.prompting` renders it for a chat model."""
+
+    task: Task
+    question: str
+    scenes: tuple[Scene, ...] = ()
+    evidence: tuple[Evidence, ...] = ()
+    history: tuple[Turn, ...] = ()
+    labels: tuple[str, ...] = ()
+    votes: tuple[SceneVote, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A piece of a model's answer."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A model's wish to run a tool."""
+
+    name: str
+    arguments: Mapping[str, Any]
+    id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What an answer cost, in tokens."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A model that judges its own answer yields this last: `extractive` declines by it."""
+
+    status: Literal["answered", "partial", "declined"]
+    trace: Mapping[str, Any] = field(default_factory=dict)
+
+
+ModelEvent = Text | ToolCall | Usage | Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a model can take: images? tools? how many tokens of context (0: unknown)?"""
+
+    images: bool = False
+    tools: bool = False
+    context: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer with everything it rests on.
+
+    `evidence` is all that was shown to the model, `citations` what its text cites; `invalid_markers` are
+    cited numbers that do not exist. `grounded`: not declined, and every factual sentence has a valid [n].
+    """
+
+    text: str
+    status: Literal["answered", "partial", "declined"]
+    evidence: tuple[Evidence, ...] = ()
+    citations: tuple[Evidence, ...] = ()
+    invalid_markers: tuple[str, ...] = ()
+    grounded: bool = False
+    warnings: tuple[str, ...] = ()
+    model: str = ""
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    trace: Mapping[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True, slots=True)
+class Classification:
+    """Labels of an image with their shares (sum 1), best first; `label` is empty when none stands out."""
+
+    label: str
+    scores: tuple[tuple[str, float], ...]
+    reason: str = ""
+
+
+# -- events of assistant.stream() -----------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Retrieved:
+    retrieval: Retrieval
+    evidence: tuple[Evidence, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ToolStarted:
+    name: str
+    scene: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolDone:
+    name: str
+    result: ToolResult | None
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    answer: Answer
+
+
+Event = Retrieved | ToolStarted | ToolDone | Text | Done
+PathLike = str | Path

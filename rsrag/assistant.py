@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from . import evidence as gather
 from .answering.citations import check
 from .answering.ledger import Ledger
-from .confidence import NAME_TEMPERATURE, unsuitable
+from .confidence import unsuitable
 from .errors import ModelError, RsragError
 from .ingest import name_vector
 from .queries import make_filter, parse_box, parse_region
@@ -45,6 +45,9 @@ if TYPE_CHECKING:
 
 RUN_TOOLS_FROM = 0.4
 """A tool that says it applies at least this well is run."""
+
+LABEL_TEMPERATURE = 0.04
+"""Turns cosines of labels into shares; between the encoder's typical margin and its noise."""
 
 Images = PathLike | Scene | Sequence[PathLike | Scene] | None
 
@@ -115,7 +118,7 @@ class Assistant:
         encoder = self.kb.encoder
         vector = encoder.encode_scenes([scene])[0]
         cosines = np.array([float(name_vector(encoder, "label", label) @ vector) for label in labels])
-        shares = np.exp((cosines - cosines.max()) / NAME_TEMPERATURE)
+        shares = np.exp((cosines - cosines.max()) / LABEL_TEMPERATURE)
         shares /= shares.sum()
         order = np.argsort(-shares, kind="stable")
         scores = tuple((labels[i], float(shares[i])) for i in order)

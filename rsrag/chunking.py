@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterator
 
 from .types import Chunk, Fact, Provenance, Record, Section
@@ -93,11 +94,23 @@ def _sections(record: Record, captions: tuple[str, ...]) -> Iterator[Section]:
     if record.text.strip():
         yield Section("text", record.text)
     yield from (s for s in record.sections if s.text.strip())
+    said = " ".join([record.text, *(s.text for s in record.sections)])
     for fact in record.facts:
-        yield Section("fact", fact_sentence(record.title, fact))
+        # Prose that already gives the figure is the better passage; the fact itself is kept either way.
+        if record.vectors and not _mentions(said, fact):
+            yield Section("fact", fact_sentence(record.title, fact))
     for caption in captions:
         if caption.strip():
             yield Section("caption", caption)
+
+
+def _mentions(text: str, fact: Fact) -> bool:
+    """Whether a text already gives a fact's value together with the words of its attribute."""
+    value = f"{fact.value:,}" if isinstance(fact.value, int) else f"{fact.value:g}" if isinstance(fact.value, float) else fact.value
+    if re.search(rf"(?<![\w.,]){re.escape(value)}(?![\w]|[.,]\d)", text) is None:
+        return False
+    lower = text.lower()
+    return all(word in lower for word in re.findall(r"[a-z]{4,}", fact.attribute.lower()))
 
 
 def split(text: str, fits: Callable[[str], bool]) -> list[str]:

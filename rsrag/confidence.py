@@ -18,12 +18,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 NEIGHBOURS = 20
-IMAGE_TEMPERATURE = 0.05
-NAME_TEMPERATURE = 0.04
-IMAGE_WEIGHT = 0.5
-LEAST_SHARE = 0.45
-LEAST_MARGIN = 0.15
-LEAST_Z = 2.0
+NAME_GAIN = 3.0
+IMAGE_GAIN = 4.0
+IMAGE_FROM_Z = 2.0
+BEST_IMAGES = 3
+LEAST_SHARE = 0.6
+LEAST_MARGIN = 0.25
+LEAST_Z = 1.8
 
 Strength = Literal["strong", "fair", "weak"]
 
@@ -58,26 +59,28 @@ def strength(z: float | None) -> Strength:
     return "strong" if z >= 4.5 else "fair" if z >= 3 else "weak"
 
 
-def softmax_by_subject(hits: Sequence[Hit], lane: str, temperature: float) -> dict[str, float]:
-    """Shares of subjects among hits, each hit weighted by exp(cosine / temperature); they sum to 1."""
-    if not hits:
-        return {}
-    top = max(h.lanes[lane][1] for h in hits)
-    shares: dict[str, float] = {}
+def best_by_subject(hits: Sequence[Hit], best: int) -> dict[str, float]:
+    """subject -> mean z of its `best` best hits; hits whose z is not known count as 0."""
+    scores: dict[str, list[float]] = {}
     for hit in hits:
-        weight = math.exp((hit.lanes[lane][1] - top) / temperature)
-        shares[hit.chunk.subject] = shares.get(hit.chunk.subject, 0.0) + weight
-    total = sum(shares.values())
-    return {subject: weight / total for subject, weight in shares.items()}
+        scores.setdefault(hit.chunk.subject, []).append(hit.z if hit.z is not None else 0.0)
+    return {s: sum(top) / len(top) for s, z in scores.items() if (top := sorted(z, reverse=True)[:best])}
 
 
-def best_by_subject(hits: Sequence[Hit], lane: str, temperature: float) -> dict[str, float]:
-    """Shares of subjects by their single best hit: for names, of which a subject may have one or ten."""
-    best: dict[str, Hit] = {}
-    for hit in hits:
-        if hit.chunk.subject not in best or hit.lanes[lane][1] > best[hit.chunk.subject].lanes[lane][1]:
-            best[hit.chunk.subject] = hit
-    return softmax_by_subject(list(best.values()), lane, temperature)
+def shares_of(images: Mapping[str, float], names: Mapping[str, float]) -> dict[str, float]:
+    """Shares of subjects, summing to 1, from the z of their images and of their names.
+
+    A name always counts; images only from well above chance on. A subject that nobody collected images of is then
+    not beaten by one whose images look vaguely alike, which a mean of two shares would do.
+    """
+    logits = {
+        s: NAME_GAIN * names.get(s, 0.0) + IMAGE_GAIN * max(0.0, images.get(s, 0.0) - IMAGE_FROM_Z)
+        for s in {*images, *names}
+    }
+    top = max(logits.values())
+    weights = {s: math.exp(v - top) for s, v in logits.items()}
+    total = sum(weights.values())
+    return {s: w / total for s, w in weights.items()}
 
 
 def vote(
@@ -85,8 +88,6 @@ def vote(
     images: Sequence[Hit],
     names: Sequence[Hit],
     *,
-    image_lane: str = "image-image",
-    name_lane: str = "image-name",
     titles: Mapping[str, str] | None = None,
     unsuitable: str = "",
 ) -> SceneVote:
@@ -95,13 +96,11 @@ def vote(
     A label needs share, margin over the runner-up and similarity above chance; otherwise `reason` says what was
     missing. `unsuitable` is the reason why the encoder should not be trusted with this scene at all.
     """
-    by_image = softmax_by_subject(images[:NEIGHBOURS], image_lane, IMAGE_TEMPERATURE)
-    by_name = best_by_subject(names, name_lane, NAME_TEMPERATURE)
+    by_image = best_by_subject(images[:NEIGHBOURS], BEST_IMAGES)
+    by_name = best_by_subject(names, 1)
     if not by_image and not by_name:
         return SceneVote(scene, reason="no image or name in the knowledge base to compare it with")
-    weight = IMAGE_WEIGHT if by_image and by_name else 1.0 if by_image else 0.0
-    subjects = {*by_image, *by_name}
-    shares = {s: weight * by_image.get(s, 0.0) + (1 - weight) * by_name.get(s, 0.0) for s in subjects}
+    shares = shares_of(by_image, by_name)
     order = sorted(shares, key=lambda s: (-shares[s], s))
     known = dict(titles or {})
     for hit in [*images, *names]:

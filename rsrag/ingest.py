@@ -7,6 +7,7 @@ does not grow with the number of images. A batch is one transaction: what was ac
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import io
 import os
@@ -144,8 +145,9 @@ class _Run:
         # Vectors that a batch on its way to the store already holds: equal pixels are encoded once.
         self.flying: set[tuple[str, str]] = set()
 
-    @property
+    @functools.cached_property
     def total(self) -> int | None:
+        """How many records the source has, where it can tell; counted once."""
         try:
             return len(self.origin)
         except TypeError:
@@ -282,7 +284,9 @@ class _Run:
         kb, text_encoder = self.kb, self.kb.text_encoder
 
         def fits(text: str) -> bool:
-            return text_encoder.count_tokens(text) <= text_encoder.max_tokens
+            # No tokenizer makes more tokens than bytes, two marks aside; most texts need not be tokenized to know.
+            limit = text_encoder.max_tokens
+            return len(text.encode()) + 2 <= limit or text_encoder.count_tokens(text) <= limit
 
         out = Batch(self.name)
         wanted: dict[tuple[str, str], Any] = {}

@@ -1,0 +1,41 @@
+# rsrag: `make demo` shows what it does, `make test` checks that it does.
+# Both set up .venv from pyproject.toml with constraints.txt, and need only git, make and Python 3.11.
+
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+# The starter weights are not part of the package yet: a folder with image.onnx, text.onnx and tokenizer.json.
+STARTER ?= $(firstword $(wildcard models/starter ../shared/models))
+STAMP := $(VENV)/.installed
+
+.PHONY: demo test test-all lint types check setup weights bench clean
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	@PYTHON="$(PYTHON)" sh .ci/setup.sh $(VENV)
+	@touch $@
+
+weights: $(STAMP)
+	@sh .ci/weights.sh "$(VENV)" "$(STARTER)"
+
+demo: weights
+	@$(BIN)/python examples/demo.py
+
+test: setup
+	$(BIN)/python -m pytest -q
+
+test-all: setup
+	$(BIN)/python -m pytest -q -m "slow or not slow"
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: setup
+	$(BIN)/mypy
+
+check: test lint types
+
+clean:
+	rm -rf $(VENV) .demo .pytest_cache .mypy_cache .ruff_cache .hypothesis

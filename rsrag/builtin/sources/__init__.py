@@ -1,0 +1,19 @@
+"""The sources that come with rsrag: a folder of files, a knowledge pack, any LangChain loader."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rsrag import hookimpl
+
+if TYPE_CHECKING:
+    from rsrag.interfaces import Source
+
+
+@hookimpl
+def rsrag_sources() -> list[type[Source]]:
+    from .folder import FolderSource
+    from .langchain import LangChainSource
+    from .pack import PackSource
+
+    return [FolderSource, PackSource, LangChainSource]

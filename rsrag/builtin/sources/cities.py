@@ -1,0 +1,57 @@
+"""One line of a pack's cities.jsonl as a record: compact, since there are tens of thousands."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rsrag import BBox, Fact, Record, UsageError
+
+
+def city(line: Any, countries: Mapping[str, str]) -> Record:
+    """A record of [id, name, [other names], country code, region code, lat, lon, population].
+
+    `countries` maps two-letter codes to names. Raises `UsageError` for anything else.
+    """
+    try:
+        number, name, others, country, _, lat, lon, population = line
+        west, south, people = float(lon), float(lat), int(population or 0)
+        aliases, country = tuple(str(other) for other in others), str(country)
+    except (TypeError, ValueError):
+        form = "[id, name, [other names], country, region, lat, lon, population]"
+        raise UsageError("is not a city.", f"A line is {form}.") from None
+    subject = f"place/city/{number}"
+    country = countries.get(country, country)  # by name, as in the facets of the other places
+    about = f"{name} is a city in {country}"
+    if people:
+        # Three figures are what "about" promises.
+        about += f" with about {round(people, min(3 - len(str(people)), 0)):,} inhabitants"
+    return Record(
+        id=f"city/{number}",
+        subject=subject,
+        title=str(name),
+        text=f"{about}.",
+        aliases=aliases,
+        facts=(Fact(subject, "population", people, "inhabitants"),) if people else (),
+        facets={"feature": "city", "country": country},
+        bbox=BBox(west, south, west, south),
+        license="CC BY 4.0",
+        attribution="GeoNames",
+        vectors=False,
+    )
+
+
+def country_names(file: Path) -> dict[str, str]:
+    """Names by two-letter code from a GeoJSON of countries; {} when there is no such file. Raises what json raises."""
+    names: dict[str, str] = {}
+    if file.is_file():
+        for feature in json.loads(file.read_bytes())["features"]:
+            facts = {str(key).lower(): value for key, value in feature["properties"].items()}
+            name = facts.get("name") or facts.get("admin") or facts.get("title")
+            for key in ("iso_a2_eh", "iso_a2", "iso", "code", "country_code"):
+                code = str(facts.get(key) or "")
+                if name and len(code) == 2:
+                    names.setdefault(code, str(name))
+    return names

@@ -1,0 +1,289 @@
+"""A folder (or one file) of images with their sidecars, and of documents."""
+
+from __future__ import annotations
+
+import fnmatch
+import hashlib
+import json
+import os
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Final, Literal
+
+from rsrag import BBox, Record, RsragError, Section, UsageError, open_scene
+
+IMAGES: Final = frozenset(".jpg .jpeg .png .webp .bmp .gif .tif .tiff .jp2 .vrt".split())
+DOCUMENTS: Final = frozenset((".md", ".txt", ".html", ".htm", ".pdf"))
+SIDECARS: Final = (".json", ".txt", ".md")
+# Companions of rasters that GDAL reads by itself, and other litter: nobody misses them.
+_COMPANIONS: Final = frozenset(".ovr .msk .xml .tfw .tifw .jgw .pgw .wld .prj .j2w .ini .db".split())
+_KNOWN: Final = frozenset(
+    "title subject caption text license url attribution acquired bbox facets bands sensor gsd_m".split()
+)
+
+
+@dataclass(slots=True)
+class _Found:
+    images: list[Path] = field(default_factory=list)
+    documents: list[Path] = field(default_factory=list)
+    sidecars: dict[Path, list[Path]] = field(default_factory=dict)
+    others: Counter[str] = field(default_factory=Counter)
+
+
+class FolderSource:
+    """Images and documents under `path`, in order of their names; hidden files are left out.
+
+    An image may have sidecars of the same stem: .txt or .md describe it, .json gives title, subject, caption,
+    text, license, url, attribution, acquired, bbox [west, south, east, north], facets, bands, sensor, gsd_m;
+    any other simple value becomes a facet. Documents are .md, .txt, .html and .pdf. `glob` keeps only files whose
+    name or path relative to the folder matches; `subject`, `license` and `attribution` are defaults.
+    `problems` lists (file, why) after `records()`; a bad file costs itself only.
+    """
+
+    name: ClassVar[str] = "folder"
+    role: Literal["reference", "mine"] = "mine"
+
+    def __init__(
+        self, path: str | Path, glob: str = "", license: str = "", attribution: str = "", subject: str = ""
+    ) -> None:
+        self._path = Path(path).expanduser()
+        self._glob, self._license, self._attribution, self._subject = glob, license, attribution, subject
+        self.problems: list[tuple[str, str]] = []
+
+    @property
+    def root(self) -> Path:
+        """The folder that images are relative to; of a single file, its parent."""
+        return self._path.parent if self._path.is_file() else self._path
+
+    @property
+    def label(self) -> str:
+        """What a store calls this source unless told otherwise."""
+        return (self._path.stem if self._path.is_file() else self._path.resolve().name) or "folder"
+
+    @staticmethod
+    def matches(what: object) -> float:
+        """0.5 for a folder or one supported file."""
+        if not isinstance(what, str | Path):
+            return 0.0
+        path = Path(what).expanduser()
+        try:
+            good = path.is_dir() or (path.is_file() and path.suffix.lower() in IMAGES | DOCUMENTS)
+        except (OSError, ValueError):
+            return 0.0
+        return 0.5 if good else 0.0
+
+    def __len__(self) -> int:
+        """Number of files that may become records; none of them is opened."""
+        found = self._find()
+        return len(found.images) + len(found.documents)
+
+    def records(self) -> Iterator[Record]:
+        """Records of images first, then of documents. Raises `UsageError` when the folder does not exist."""
+        self.problems.clear()
+        found = self._find()
+        if found.others:
+            kinds = ", ".join(f"{kind or 'no suffix'} ({n})" for kind, n in sorted(found.others.items()))
+            self.problems.append(
+                (str(self._path), f"{sum(found.others.values())} files of other kinds left out: {kinds}")
+            )
+        for path in found.images + found.documents:
+            image = path in found.sidecars
+            try:
+                yield self._image(path, found.sidecars[path]) if image else self._document(path)
+            except (RsragError, OSError) as error:
+                self.problems.append((self._relative(path), str(error)))
+
+    # -- finding ----------------------------------------------------------------------------------
+
+    def _find(self) -> _Found:
+        if not self._path.exists():
+            raise UsageError(f"there is no folder or file {self._path}.", "Check the path.")
+        if self._path.is_file():
+            names = {p for p in self._path.parent.iterdir() if p.stem == self._path.stem}
+            listing = [(self._path, names)]
+        else:
+            listing = [(path, names) for names in self._walk() for path in sorted(names)]
+        found = _Found()
+        for path, beside in listing:
+            kind = path.suffix.lower()
+            if kind in IMAGES:
+                if self._wanted(path):
+                    found.images.append(path)
+                    found.sidecars[path] = [s for e in SIDECARS if (s := _sibling(path, e, beside))]
+            elif kind in SIDECARS and any(_sibling(path, e, beside) for e in IMAGES):
+                continue  # belongs to its image
+            elif kind in DOCUMENTS:
+                if self._wanted(path):
+                    found.documents.append(path)
+            elif kind not in _COMPANIONS and self._wanted(path):
+                found.others[kind] += 1
+        return found
+
+    def _walk(self) -> Iterator[set[Path]]:
+        """The visible files of each folder. A folder reached twice, through a link, is read once."""
+        seen: set[tuple[int, int]] = set()
+        _new(self._path, seen)
+
+        def failed(error: OSError) -> None:
+            self.problems.append((str(error.filename), f"cannot be listed: {error.strerror}"))
+
+        for top, folders, names in os.walk(self._path, followlinks=True, onerror=failed):
+            folders[:] = sorted(f for f in folders if not f.startswith(".") and _new(Path(top, f), seen))
+            yield {Path(top, n) for n in names if not n.startswith(".")}
+
+    def _wanted(self, path: Path) -> bool:
+        return not self._glob or any(fnmatch.fnmatch(n, self._glob) for n in (path.name, self._relative(path)))
+
+    def _relative(self, path: Path) -> str:
+        return path.relative_to(self.root).as_posix()
+
+    def _version(self, *paths: Path) -> str:
+        options = repr((self._subject, self._license, self._attribution)).encode()
+        stats = (path.stat() for path in paths)
+        marks = "+".join(f"{s.st_size}.{s.st_mtime_ns}" for s in stats)
+        return f"{marks}/{hashlib.sha256(options).hexdigest()[:8]}"
+
+    # -- reading ----------------------------------------------------------------------------------
+
+    def _image(self, path: Path, sidecars: list[Path]) -> Record:
+        scene = open_scene(path)
+        where = self._relative(path)
+        sections: list[Section] = []
+        given: Mapping[str, Any] = {}
+        for side in sidecars:
+            try:
+                if side.suffix.lower() == ".json":
+                    given = self._read_json(side)
+                else:
+                    sections += _described(self._read_text(side))
+            except (RsragError, OSError) as error:
+                self.problems.append((self._relative(side), str(error)))
+        if given:
+            self.problems += [(where, note) for note in scene.notes if ".json" in note or "sidecar" in note]
+        text = {key: str(given.get(key) or "").strip() for key in ("title", "subject", "caption", "text", "url")}
+        if text["caption"]:
+            sections.insert(0, Section("caption", text["caption"]))
+        if text["text"]:
+            sections.append(Section("description", text["text"]))
+        stem = where.removesuffix(path.suffix)
+        facts = {"gsd_m": scene.gsd_m, "sensor": scene.sensor, "bands": len(scene.bands) or None}
+        folder = path.parent.relative_to(self.root).as_posix()
+        facets = {key: value for key, value in facts.items() if value is not None}
+        facets |= {"format": path.suffix[1:].lower()} | ({"folder": folder} if folder != "." else {})
+        return Record(
+            id=where,
+            subject=text["subject"] or self._subject or f"file/{stem}",
+            title=text["title"] or _readable(path.stem),
+            sections=tuple(sections),
+            images=(where,),
+            facets=facets | self._facets(given, sidecars),
+            bbox=self._bbox(given, sidecars) or scene.bbox,
+            acquired=scene.acquired,
+            url=text["url"],
+            license=str(given.get("license") or self._license),
+            attribution=str(given.get("attribution") or self._attribution),
+            version=self._version(path, *sidecars),
+        )
+
+    def _document(self, path: Path) -> Record:
+        # Costs a third of a second to import, and many folders hold only images.
+        from .documents import parse_document
+
+        where = self._relative(path)
+        parts = list(parse_document(path))
+        for note in dict.fromkeys(p.metadata["note"] for p in parts if "note" in p.metadata):
+            self.problems.append((where, note))
+        sections = tuple(
+            Section("text", p.page_content, _page(p.metadata), str(p.metadata.get("heading", "")))
+            for p in parts
+            if p.page_content
+        )
+        title = next((str(p.metadata["title"]) for p in parts if p.metadata.get("title")), "")
+        folder = path.parent.relative_to(self.root).as_posix()
+        return Record(
+            id=where,
+            subject=self._subject or f"file/{where.removesuffix(path.suffix)}",
+            title=title or _readable(path.stem),
+            sections=sections,
+            facets={"format": path.suffix[1:].lower()} | ({"folder": folder} if folder != "." else {}),
+            license=self._license,
+            attribution=self._attribution,
+            version=self._version(path),
+        )
+
+    def _read_text(self, path: Path) -> str:
+        from .documents import decode
+
+        text, note = decode(path.read_bytes(), self._relative(path))
+        if note:
+            self.problems.append((self._relative(path), note))
+        return text
+
+    def _read_json(self, path: Path) -> Mapping[str, Any]:
+        try:
+            given = json.loads(path.read_text("utf-8"))
+        except ValueError as error:
+            raise UsageError(f"is not valid JSON: {error}.", "The image is kept without it.") from error
+        if not isinstance(given, dict):
+            raise UsageError("is not a JSON object.", 'Write {"title": ...}; the image is kept without it.')
+        return given
+
+    def _bbox(self, given: Mapping[str, Any], sidecars: list[Path]) -> BBox | None:
+        if "bbox" in given:
+            try:
+                return BBox(*(float(v) for v in given["bbox"]))
+            except (RsragError, TypeError, ValueError) as error:
+                self.problems.append((self._relative(sidecars[0]), f"bbox {given['bbox']!r} left out: {error}"))
+        return None
+
+    def _facets(self, given: Mapping[str, Any], sidecars: list[Path]) -> dict[str, Any]:
+        facets: dict[str, Any] = {}
+        named = given.get("facets")
+        for key, value in {
+            **{k: v for k, v in given.items() if k not in _KNOWN},
+            **(named if isinstance(named, dict) else {} if named is None else {"facets": named}),
+        }.items():
+            if isinstance(value, str | int | float | bool):
+                facets[key] = value
+            elif isinstance(value, list) and all(isinstance(v, str) for v in value):
+                facets[key] = tuple(value)
+            else:
+                self.problems.append((self._relative(sidecars[0]), f"'{key}' is no text, number or list; left out"))
+        return facets
+
+
+def _sibling(path: Path, suffix: str, beside: set[Path]) -> Path | None:
+    for end in (suffix, suffix.upper()):
+        if path.with_suffix(end) in beside:
+            return path.with_suffix(end)
+    return None
+
+
+def _new(folder: Path, seen: set[tuple[int, int]]) -> bool:
+    try:
+        stat = folder.stat()
+    except OSError:  # a dangling link; os.walk reports what matters
+        return False
+    key = (stat.st_dev, stat.st_ino)
+    fresh = key not in seen
+    seen.add(key)
+    return fresh
+
+
+def _described(text: str) -> list[Section]:
+    """A short single paragraph names what the image shows; anything longer describes it."""
+    text = text.strip()
+    short = "\n\n" not in text and len(text.split()) <= 60
+    return [Section("caption" if short else "description", text)] if text else []
+
+
+def _page(metadata: Mapping[str, Any]) -> int | None:
+    return int(metadata["page"]) + 1 if "page" in metadata else None
+
+
+def _readable(stem: str) -> str:
+    words = re.sub(r"[_\s]+", " ", stem).strip() or stem
+    return words[:1].upper() + words[1:]

@@ -1,0 +1,14 @@
+"""Where the knowledge packs that come with rsrag are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def bundled_packs() -> dict[str, Path]:
+    """Folder of each bundled pack by name: in the installed package, or `knowledge/` of an editable checkout."""
+    here = Path(__file__).resolve().parent
+    for home in (here / "knowledge", here.parent / "knowledge"):
+        if home.is_dir():
+            return {file.parent.name: file.parent for file in sorted(home.glob("*/pack.toml"))}
+    return {}

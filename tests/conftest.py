@@ -1,0 +1,65 @@
+"""Fixtures that many tests share: a private home, a fake encoder offered by a plugin, a small knowledge base."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from rsrag import KnowledgeBase, Plugins, hookimpl
+from rsrag.testing.encoders import FakeEncoder
+
+
+class FakePlugin(ModuleType):
+    """Offers FakeEncoder under the name "fake"."""
+
+    @hookimpl
+    def rsrag_encoders(self) -> list[type]:
+        return [FakeEncoder]
+
+
+@pytest.fixture(autouse=True)
+def private_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """No test reads or writes the user's own settings, stores or weights."""
+    home = tmp_path_factory.mktemp("home")
+    for name in ("HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME"):
+        monkeypatch.setenv(name, str(home if name == "HOME" else home / name.lower()))
+    for name in ("RSRAG_CONFIG", "RSRAG_STARTER", "RSRAG_DATA", "RSRAG_KB"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("NO_COLOR", "1")
+    return home
+
+
+@pytest.fixture
+def plugins() -> Plugins:
+    return Plugins(external=False, extra=[FakePlugin("fake_plugin")])
+
+
+@pytest.fixture
+def kb(tmp_path: Path, plugins: Plugins) -> Iterator[KnowledgeBase]:
+    """An empty knowledge base with the fake encoder."""
+    with KnowledgeBase(tmp_path / "kb", "fake", plugins=plugins) as store:
+        yield store
+
+
+@pytest.fixture
+def installed_fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The fake encoder as an installed plugin, for tests that go through the command line or a new process."""
+    site = tmp_path / "site"
+    dist = site / "rsrag_fake-1.0.dist-info"
+    dist.mkdir(parents=True)
+    (dist / "METADATA").write_text("Metadata-Version: 2.1\nName: rsrag-fake\nVersion: 1.0\n")
+    (dist / "entry_points.txt").write_text("[rsrag]\nfake = rsrag_fake_plugin\n")
+    (site / "rsrag_fake_plugin.py").write_text(
+        "from rsrag import hookimpl\n\n\n@hookimpl\ndef rsrag_encoders():\n"
+        "    from rsrag.testing.encoders import FakeEncoder\n    return [FakeEncoder]\n"
+    )
+    monkeypatch.syspath_prepend(str(site))
+    monkeypatch.setenv("PYTHONPATH", str(site))
+    monkeypatch.setenv("RSRAG_ENCODER", "fake")
+    sys.modules.pop("rsrag_fake_plugin", None)
+    return site

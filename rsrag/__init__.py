@@ -21,6 +21,8 @@ _PUBLIC = {
     "from_config": "api",
     "create": "api",
     "open_scene": "api",
+    "ArrayReader": "scene",
+    "decoded": "scene",
     "Plugins": "plugins",
     "hookimpl": "hookspecs",
     "PLUGIN_API": "hookspecs",
@@ -73,7 +75,57 @@ _PUBLIC = {
     ),
 }
 
-__all__ = ["__version__", *_PUBLIC]
+# Spelt out for type checkers; a test holds it to the table above.
+__all__ = [
+    "__version__",
+    "Answer",
+    "ArrayReader",
+    "Assistant",
+    "BBox",
+    "Capabilities",
+    "Chunk",
+    "Classification",
+    "ConfigError",
+    "Done",
+    "Evidence",
+    "Fact",
+    "Filter",
+    "Hit",
+    "IngestReport",
+    "KnowledgeBase",
+    "ModelError",
+    "PLUGIN_API",
+    "PixelReader",
+    "PluginError",
+    "Plugins",
+    "Prompt",
+    "Provenance",
+    "Quantity",
+    "Query",
+    "Record",
+    "Retrieval",
+    "Retrieved",
+    "RsragError",
+    "Scene",
+    "SceneError",
+    "SceneVote",
+    "Section",
+    "StoreError",
+    "Text",
+    "ToolCall",
+    "ToolDone",
+    "ToolResult",
+    "ToolStarted",
+    "Turn",
+    "Usage",
+    "UsageError",
+    "Verdict",
+    "create",
+    "decoded",
+    "from_config",
+    "hookimpl",
+    "open_scene",
+]
 
 if TYPE_CHECKING:
     from .api import create, from_config, open_scene
@@ -81,6 +133,7 @@ if TYPE_CHECKING:
     from .errors import ConfigError, ModelError, PluginError, RsragError, SceneError, StoreError, UsageError
     from .hookspecs import PLUGIN_API, hookimpl
     from .plugins import Plugins
+    from .scene import ArrayReader, decoded
     from .store.knowledge_base import KnowledgeBase
     from .types import (
         Answer,

@@ -153,8 +153,8 @@ class Assistant:
         `region` x,y,w,h of the (first) image; `near` W,S,E,N ranks; `within` (box, GeoJSON or its file), `when`
         ("2019/2021-06"), `facets` and `sources` exclude. Raises `UsageError` and `SceneError`.
         """
-        given = [] if image is None else [image] if isinstance(image, str | Scene) or not _is_many(image) else image
-        scenes = [self._scene(item) for item in given]  # type: ignore[union-attr]
+        given: Sequence[Any] = [] if image is None else image if _is_many(image) else [image]  # type: ignore[assignment]
+        scenes = [self._scene(item) for item in given]
         if region and scenes:
             scenes[0] = scenes[0].window(*(parse_region(region) if isinstance(region, str) else region))
         where = make_filter(

@@ -106,7 +106,13 @@ def _sections(record: Record, captions: tuple[str, ...]) -> Iterator[Section]:
 
 def _mentions(text: str, fact: Fact) -> bool:
     """Whether a text already gives a fact's value together with the words of its attribute."""
-    value = f"{fact.value:,}" if isinstance(fact.value, int) else f"{fact.value:g}" if isinstance(fact.value, float) else fact.value
+    value = (
+        f"{fact.value:,}"
+        if isinstance(fact.value, int)
+        else f"{fact.value:g}"
+        if isinstance(fact.value, float)
+        else fact.value
+    )
     if re.search(rf"(?<![\w.,]){re.escape(value)}(?![\w]|[.,]\d)", text) is None:
         return False
     lower = text.lower()

@@ -214,5 +214,10 @@ def template() -> str:
     for key, value in DEFAULTS.items():
         shown = str(value).lower() if isinstance(value, bool) else repr(value).replace("'", '"')
         lines += [f"# {HELP[key]}", f"# {key} = {shown}", ""]
-    lines += ["# Options of one encoder, model or source:", "# [encoders.starter]", '# path = "/folder/with/weights"', ""]
+    lines += [
+        "# Options of one encoder, model or source:",
+        "# [encoders.starter]",
+        '# path = "/folder/with/weights"',
+        "",
+    ]
     return "\n".join(lines)

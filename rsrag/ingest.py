@@ -127,9 +127,7 @@ def add(
 
 
 class _Run:
-    def __init__(
-        self, kb: KnowledgeBase, origin: Any, name: str, captioner: Any, progress: Progress | None
-    ) -> None:
+    def __init__(self, kb: KnowledgeBase, origin: Any, name: str, captioner: Any, progress: Progress | None) -> None:
         self.kb = kb
         self.origin = origin
         self.name = name
@@ -175,7 +173,7 @@ class _Run:
     def run(self) -> IngestReport:
         with self.kb.writer():
             self._claim_name()
-            self.kb.declare_spaces()
+            self.kb.spaces.declare()
             self.stored = self.kb.catalog.versions(self.name)
             workers = max(2, (os.cpu_count() or 2))
             with ThreadPoolExecutor(workers, "decode") as decoders, ThreadPoolExecutor(1, "write") as writer:
@@ -191,7 +189,7 @@ class _Run:
                 if pending:
                     pending.result()
             if self.embedded:
-                self.kb.learn_nulls()
+                self.kb.spaces.learn_nulls()
         return self.report()
 
     def _claim_name(self) -> None:
@@ -324,7 +322,7 @@ class _Run:
     def _vectors(self, space: str, items: list[Any]) -> list[NDArray[np.float32]]:
         if not items:
             return []
-        encoder: Any = self.kb.encoder_of(space)
+        encoder: Any = self.kb.spaces.encoder_of(space)
         if space == "images":
             return list(_checked(encoder, encoder.encode_scenes(items), len(items)))
         if space == "texts":
@@ -400,8 +398,9 @@ def pixel_hash(pixels: NDArray[np.uint8]) -> str:
 def _checked(encoder: Any, vectors: NDArray[np.float32], rows: int) -> NDArray[np.float32]:
     import numpy as np
 
-    if vectors.shape != (rows, encoder.dim) or not np.isfinite(vectors).all():
-        bad = "holds values that are not finite" if vectors.shape == (rows, encoder.dim) else f"has shape {vectors.shape}"
+    right_shape = vectors.shape == (rows, encoder.dim)
+    if not right_shape or not np.isfinite(vectors).all():
+        bad = "holds values that are not finite" if right_shape else f"has shape {vectors.shape}"
         raise RsragError(
             f"encoder '{encoder.name}' broke its contract: its result {bad}; ({rows}, {encoder.dim}) was expected.",
             "Nothing of this batch was written; use another encoder or report it to its author.",

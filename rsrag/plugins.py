@@ -165,10 +165,14 @@ class Plugins:
         try:
             offered = impl.function()
         except Exception as error:
-            self._report(impl.plugin_name, f"failed to offer its {kind}s ({type(error).__name__}: {_first_line(error)}).")
+            self._report(
+                impl.plugin_name, f"failed to offer its {kind}s ({type(error).__name__}: {_first_line(error)})."
+            )
             return []
         if not isinstance(offered, list | tuple):
-            self._report(impl.plugin_name, f"{HOOKS[kind]} returned {type(offered).__name__} instead of a list of classes.")
+            self._report(
+                impl.plugin_name, f"{HOOKS[kind]} returned {type(offered).__name__} instead of a list of classes."
+            )
             return []
         good = []
         for cls in offered:
@@ -203,7 +207,9 @@ class Plugins:
         except TypeError as error:
             raise UsageError(f"{kind} '{base}' cannot be made: {error}.", _signature_hint(cls)) from error
         except Exception as error:
-            raise PluginError(f"{kind} '{base}' failed to start: {type(error).__name__}: {_first_line(error)}.") from error
+            raise PluginError(
+                f"{kind} '{base}' failed to start: {type(error).__name__}: {_first_line(error)}."
+            ) from error
 
     def resolve(self, kind: str, value: Any, **options: Any) -> Any:
         """A component given by name or as an instance."""

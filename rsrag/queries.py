@@ -5,8 +5,9 @@ from __future__ import annotations
 import difflib
 import json
 import re
+from calendar import monthrange
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -43,11 +44,19 @@ def parse_within(value: str | BBox | Mapping[str, Any]) -> tuple[BBox | None, Ma
         return None, _geometry(value, "the GeoJSON object")
     if re.fullmatch(r"\s*[-+.\de]+\s*(,\s*[-+.\de]+\s*){3}", value):
         return parse_box(value), None
-    path = Path(value).expanduser()
-    if not path.is_file():
-        raise UsageError(f"'{value}' is neither a box nor a file.", "Give W,S,E,N in degrees or a .geojson file.")
+    path = Path(value)
+    try:
+        path = path.expanduser()
+        found = path.is_file()
+    except (OSError, RuntimeError):  # longer than a file name may be; the home of nobody
+        found = False
+    if not found:
+        shown = value if len(value) <= 80 else value[:77] + "..."
+        raise UsageError(f"'{shown}' is neither a box nor a file.", "Give W,S,E,N in degrees or a .geojson file.")
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read ({error.strerror}).", "Check its permissions.") from error
     except ValueError as error:
         raise UsageError(f"{path} is not JSON ({error}).", "Give a GeoJSON file.") from error
     return None, _geometry(data, str(path))
@@ -59,13 +68,13 @@ def _geometry(data: Any, where: str) -> Mapping[str, Any]:
     from shapely.ops import unary_union
 
     kind = data.get("type") if isinstance(data, Mapping) else None
-    if kind == "FeatureCollection":
-        geometries = [f.get("geometry") for f in data.get("features", [])]
-    elif kind == "Feature":
-        geometries = [data.get("geometry")]
-    else:
-        geometries = [data]
     try:
+        if kind == "FeatureCollection":
+            geometries = [f.get("geometry") for f in data.get("features", [])]
+        elif kind == "Feature":
+            geometries = [data.get("geometry")]
+        else:
+            geometries = [data]
         joined = unary_union([shape(g) for g in geometries if g])
     except (ShapelyError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise UsageError(f"{where} is not a GeoJSON geometry ({error}).") from error
@@ -81,13 +90,12 @@ def parse_interval(text: str | Interval) -> Interval:
 
     A single "2020-07" means that whole month. Raises `UsageError`.
     """
-    if not isinstance(text, str):
-        return text
-    start_text, slash, stop_text = text.partition("/")
-    if not slash:
-        stop_text = start_text
-    start = _instant(start_text, end=False)
-    stop = _instant(stop_text, end=True)
+    if isinstance(text, str):
+        start_text, slash, stop_text = text.partition("/")
+        start = _instant(start_text, end=False)
+        stop = _instant(stop_text if slash else start_text, end=True)
+    else:
+        start, stop = (m if m is None or m.tzinfo else m.replace(tzinfo=UTC) for m in text)
     if start and stop and start > stop:
         raise UsageError(f"'{text}' ends before it begins.", "Give FROM/TO, such as 2019-01/2020-06.")
     return start, stop
@@ -100,10 +108,9 @@ def _instant(text: str, *, end: bool) -> datetime | None:
     try:
         if match := re.fullmatch(r"(\d{4})(?:-(\d{2}))?", text):
             year, month = int(match[1]), int(match[2] or (12 if end else 1))
-            first = datetime(year, month, 1, tzinfo=UTC)
             if not end:
-                return first
-            return (first.replace(day=28) + timedelta(days=4)).replace(day=1) - timedelta(microseconds=1)
+                return datetime(year, month, 1, tzinfo=UTC)
+            return datetime(year, month, monthrange(year, month)[1], 23, 59, 59, 999999, tzinfo=UTC)
         moment = datetime.fromisoformat(text)
     except ValueError:
         raise UsageError(
@@ -111,7 +118,7 @@ def _instant(text: str, *, end: bool) -> datetime | None:
         ) from None
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     if end and re.fullmatch(r"\d{4}-\d{2}-\d{2}|\d{8}", text):
-        moment += timedelta(days=1) - timedelta(microseconds=1)
+        moment = moment.replace(hour=23, minute=59, second=59, microsecond=999999)
     return moment
 
 
@@ -124,8 +131,9 @@ def parse_facets(pairs: Sequence[str] | Mapping[str, FacetValue]) -> dict[str, F
         key, equals, value = pair.partition("=")
         if not equals or not key.strip():
             raise UsageError(f"'{pair}' is not a facet.", "Give key=value, such as sensor=sentinel-2.")
-        old = facets.get(key.strip())
-        facets[key.strip()] = (*old, value) if isinstance(old, tuple) else (old, value) if old else value  # type: ignore[assignment]
+        key, value = key.strip(), value.strip()
+        old = facets.get(key)
+        facets[key] = (*old, value) if isinstance(old, tuple) else value if old is None else (str(old), value)
     return facets
 
 

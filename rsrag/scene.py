@@ -276,12 +276,12 @@ def _unreadable(path: Path, why: str) -> SceneError:
     return SceneError(f"{path} is damaged or cut short: {why.splitlines()[0].rstrip('.')}.", "Copy or export it again.")
 
 
-@lru_cache(maxsize=1)
 def _quiet() -> None:
-    # Once per process, not catch_warnings per call: that swaps the filters of all threads.
+    # A filter that stays, not catch_warnings around each call: that would swap the filters of all threads.
     from rasterio.errors import NotGeoreferencedWarning
 
-    warnings.filterwarnings("ignore", category=NotGeoreferencedWarning)
+    if not any(entry[2] is NotGeoreferencedWarning for entry in warnings.filters):
+        warnings.filterwarnings("ignore", category=NotGeoreferencedWarning)
 
 
 class RasterReader:

@@ -74,9 +74,7 @@ class BBox:
 
     def intersects(self, other: BBox) -> bool:
         return any(
-            a[0] <= b[2] and b[0] <= a[2] and a[1] <= b[3] and b[1] <= a[3]
-            for a in self.parts()
-            for b in other.parts()
+            a[0] <= b[2] and b[0] <= a[2] and a[1] <= b[3] and b[1] <= a[3] for a in self.parts() for b in other.parts()
         )
 
     def as_tuple(self) -> tuple[float, float, float, float]:
@@ -91,7 +89,8 @@ class Quantity:
     unit: str = ""
 
     def __str__(self) -> str:
-        number = f"{self.value:,.4g}" if abs(self.value) < 10000 else f"{self.value:,.0f}"
+        # From 9999.5 on, four significant digits would be written as 1e+04.
+        number = f"{self.value:,.4g}" if abs(self.value) < 9999.5 else f"{self.value:,.0f}"
         return f"{number} {self.unit}".strip()
 
 
@@ -170,6 +169,8 @@ class Scene:
     def tiles(self, size: int, overlap: int = 0) -> Iterator[Scene]:
         """Windows of `size` pixels over the whole scene, row by row; the last ones are moved inside."""
         step = size - overlap
+        if overlap < 0:
+            raise UsageError(f"overlap {overlap} is negative; it would leave gaps between the tiles.")
         if step < 1:
             raise UsageError(f"overlap {overlap} is not smaller than the tile size {size}.")
 

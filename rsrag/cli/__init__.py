@@ -5,16 +5,15 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 
 
 def main() -> None:
     """Entry point of the `rsrag` command."""
-    import logging
-
     from ..errors import RsragError, UsageError
 
-    logging.getLogger("rsrag").addHandler(_Stderr())
+    logging.getLogger("rsrag").addHandler(_Stderr(logging.WARNING))
     logging.getLogger("rsrag").propagate = False
     debug = "--debug" in sys.argv[1:]
     try:
@@ -40,11 +39,8 @@ def _say(line: str, hint: str) -> None:
         sys.stderr.write(f"  {hint}\n")
 
 
-def _Stderr() -> object:  # noqa: N802  reads like the class it makes
-    import logging
+class _Stderr(logging.Handler):
+    """The library's warnings as one line each."""
 
-    class Handler(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            sys.stderr.write(f"{record.levelname.lower()}: {record.getMessage()}\n")
-
-    return Handler(logging.WARNING)
+    def emit(self, record: logging.LogRecord) -> None:
+        sys.stderr.write(f"{record.levelname.lower()}: {record.getMessage()}\n")

@@ -32,7 +32,9 @@ def doctor(context: typer.Context, as_json: JsonOption = False) -> None:
     else:
         for f in findings:
             mark = {True: "ok", False: "!!", None: "--"}[f.ok]
-            session.out.print(f"{mark}  {f.what}: {f.detail}", markup=False, style=None if f.ok is not False else "bold")
+            session.out.print(
+                f"{mark}  {f.what}: {f.detail}", markup=False, style=None if f.ok is not False else "bold"
+            )
             if f.remedy:
                 session.out.print(f"      {f.remedy}", markup=False, style="dim")
     if any(f.ok is False for f in findings):
@@ -68,7 +70,9 @@ def _packages() -> Iterator[Finding]:
             found.append(f"{name} {version(name)}")
         except PackageNotFoundError:
             missing.append(name)
-    yield Finding("packages", not missing, ", ".join(found), f"Missing: pip install {' '.join(missing)}" if missing else "")
+    yield Finding(
+        "packages", not missing, ", ".join(found), f"Missing: pip install {' '.join(missing)}" if missing else ""
+    )
 
 
 def _weights(session: Session) -> Iterator[Finding]:
@@ -91,7 +95,7 @@ def _store(session: Session) -> Iterator[Finding]:
         return
     try:
         with KnowledgeBase(path, plugins=session.plugins, create=False) as kb:
-            kb.check_encoders()
+            kb.spaces.check()
             about = kb.info()
             short = [name for name, _, _, vectors in about.spaces if vectors and kb.index.count(name) != vectors]
         detail = f"{path.name}: {about.records:,} records, {about.chunks:,} passages and images"

@@ -28,7 +28,7 @@ def create(
         raise StoreError(f"{path} exists already.", "Choose another name, or add to it with `rsrag kb add`.")
     with session.kb(name, create=True) as store:
         with store.writer():
-            store.declare_spaces()
+            store.spaces.declare()
         typer.echo(f"Made {store.path} with encoder {store.encoder.name}.")
 
 
@@ -121,7 +121,9 @@ def _typed(cls: type[Any], options: dict[str, str]) -> dict[str, Any]:
         default = parameters[key].default if key in parameters else ""
         try:
             if isinstance(default, bool):
-                typed[key] = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}[text.lower()]
+                typed[key] = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}[
+                    text.lower()
+                ]
             elif isinstance(default, int | float):
                 typed[key] = type(default)(text)
             else:
@@ -170,7 +172,9 @@ def info(
         table.add_column(column, justify="right")
     table.add_column("Root", overflow="fold")
     for s in about.sources:
-        table.add_row(s.name, s.kind, "yours" if s.role == "mine" else s.role, f"{s.records:,}", f"{s.chunks:,}", s.root)
+        table.add_row(
+            s.name, s.kind, "yours" if s.role == "mine" else s.role, f"{s.records:,}", f"{s.chunks:,}", s.root
+        )
     session.out.print(table)
     for space, encoder, dim, vectors in about.spaces:
         session.out.print(f"space {space}: {vectors:,} vectors of {dim}, {encoder}", style="dim")

@@ -28,9 +28,7 @@ def search(
     when: WhenOption = "",
     facet: FacetOption = None,
     kind: Annotated[str, typer.Option(metavar="image|text", help="Only images, or only passages.")] = "",
-    source: Annotated[
-        list[str] | None, typer.Option(metavar="S", help="Only from this source (repeatable).")
-    ] = None,
+    source: Annotated[list[str] | None, typer.Option(metavar="S", help="Only from this source (repeatable).")] = None,
     everything: Annotated[bool, typer.Option("--all", help="Reference packs too, not only your own.")] = False,
     k: Annotated[int, typer.Option("-k", min=1, max=1000, help="How many results.")] = 10,
     html: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write a page with pictures.")] = None,

@@ -20,7 +20,10 @@ def show(context: typer.Context, as_json: JsonOption = False) -> None:
     for key, value in config.values.items():
         origin = config.origin(key)
         session.out.print(
-            f"{key:<13} {value!r:<24} {origin}", style="dim" if origin == "default" else None, markup=False, soft_wrap=True
+            f"{key:<13} {value!r:<24} {origin}",
+            style="dim" if origin == "default" else None,
+            markup=False,
+            soft_wrap=True,
         )
 
 

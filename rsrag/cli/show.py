@@ -41,13 +41,14 @@ def show(
             if item.text:
                 session.out.print(harmless(item.text), markup=False)
             image = store.image_path(item) if item.kind == "image" else None
+            whose = "yours" if origin.role == "mine" else "reference"
             rows = {
                 "part": item.part,
                 "image": str(image) if image else item.image and f"{item.image} (the file is gone)",
                 "page": origin.page,
                 "heading": origin.heading,
                 "subject": origin.subject,
-                "source": f"{origin.source} ({'yours' if origin.role == 'mine' else 'reference'}), record {origin.record}",
+                "source": f"{origin.source} ({whose}), record {origin.record}",
                 "licence": origin.license,
                 "after": origin.attribution,
                 "link": origin.url,

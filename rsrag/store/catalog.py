@@ -420,7 +420,7 @@ class Catalog:
                 (east, west, north, south, limit),
             )
             for record, *values in rows:
-                found[record] = tuple(values)  # type: ignore[assignment]
+                found[record] = tuple(values)
         if condition.is_trivial or not found:
             return list(found.items())
         allowed: set[int] = set()

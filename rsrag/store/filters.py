@@ -33,9 +33,7 @@ def condition(where: Filter, exclude: Sequence[str] = ()) -> Condition:
     if box:
         touch = "west <= ? AND east >= ? AND south <= ? AND north >= ?"
         pieces = box.parts()
-        parts.append(
-            "r.rowid IN (" + " UNION ".join(f"SELECT record FROM boxes WHERE {touch}" for _ in pieces) + ")"
-        )
+        parts.append("r.rowid IN (" + " UNION ".join(f"SELECT record FROM boxes WHERE {touch}" for _ in pieces) + ")")
         for west, south, east, north in pieces:
             arguments += [east, west, north, south]
     if where.interval:

@@ -57,7 +57,7 @@ class VectorIndex:
         """Forget what was cached: Chroma keeps one client per path and shows it nothing another process wrote."""
         with self._lock:
             if self._client is not None:
-                from chromadb.api.client import SharedSystemClient
+                from chromadb.api.shared_system_client import SharedSystemClient
 
                 SharedSystemClient.clear_system_cache()
                 self._client = None

@@ -8,7 +8,7 @@ from ..types import BBox
 
 
 def grown(box: BBox, degrees: float) -> BBox:
-    lon, lat = box.center
+    _, lat = box.center
     stretch = degrees / max(0.1, math.cos(math.radians(min(89.0, abs(lat)))))
     west, east = box.west - stretch, box.east + stretch
     width = (box.east - box.west) % 360 + 2 * stretch

@@ -109,7 +109,8 @@ class StarterEncoder:
             return onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
         except Exception as error:
             raise ModelError(
-                f"{file} cannot be loaded ({str(error).splitlines()[0][:120]}).", "Copy the file again; it may be cut off."
+                f"{file} cannot be loaded ({str(error).splitlines()[0][:120]}).",
+                "Copy the file again; it may be cut off.",
             ) from error
 
     def count_tokens(self, text: str) -> int:

@@ -17,7 +17,8 @@ class Diverse:
         self.per_subject = per_subject
 
     def rerank(self, query: Query, hits: Sequence[Hit]) -> list[Hit]:
-        first, later = [], []
+        first: list[Hit] = []
+        later: list[Hit] = []
         seen: dict[tuple[str, str], int] = {}
         for hit in hits:
             key = (hit.chunk.subject, hit.chunk.kind)

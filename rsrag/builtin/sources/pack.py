@@ -31,8 +31,10 @@ class PackSource:
     """Records of the pack at `path`, or of a pack that comes with rsrag, by its name ("scenes").
 
     pack.toml gives name, title, version, description, license, attribution and role ("reference" by default).
-    Every other *.jsonl file holds one record per line (see docs/packs.md); cities.jsonl holds arrays
-    [id, name, [other names], country code, region code, lat, lon, population].
+    Each line of its *.jsonl files is one record: id, subject and title, and where known aliases, labels (short
+    names of what an image shows), text, sections [{part, text, page, heading}], facts [{attribute, value, unit,
+    when}], facets, images (paths in the pack), bbox [west, south, east, north] or point [lon, lat], acquired,
+    url, license, source and vectors. cities.jsonl is compact: see `cities.py`.
     A broken line costs itself only; `problems` lists ("records.jsonl:17", why) after `records()`.
     """
 

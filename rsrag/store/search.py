@@ -1,0 +1,244 @@
+"""Everything that can be asked of a store: by vector, by word, by place, by subject."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+from ..confidence import z_score
+from ..types import Chunk, Filter, Hit, Query, Scene
+from .catalog import Catalog
+from .filters import Condition, condition, polygon_keeps
+from .index import VectorIndex
+from .nearness import grown, kilometres
+from .spaces import KIND, Space, Spaces
+from .words import match_expression
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+FILTER_BY_IDS = 5000
+"""Up to so many matching vectors a filter is passed to Chroma as ids; beyond, hits are fetched and dropped."""
+
+_REMEMBERED_QUERIES = 64
+
+
+class Searches:
+    """The reading half of a knowledge base, over its catalog, index and spaces."""
+
+    catalog: Catalog
+    index: VectorIndex
+    spaces: Spaces
+
+    def __init__(self) -> None:
+        self._generation = self.catalog.generation()
+        self._remembered: OrderedDict[tuple[Any, ...], tuple[NDArray[np.float32], object]] = OrderedDict()
+        self._lock = threading.RLock()
+
+    def __len__(self) -> int:
+        """How many chunks there are."""
+        return self.catalog.count("chunks")
+
+    def search_vectors(
+        self, query: Query, space: Space, by: Literal["scene", "text"], k: int, lane: str = ""
+    ) -> list[Hit]:
+        """The `k` chunks whose vectors are nearest to the query's scenes or text.
+
+        space "images": image chunks; "names": labels and captions; "texts": all text chunks (by text only).
+        Scores are cosines; with several scenes a chunk counts with its best.
+        """
+        lane = lane or f"{by}-{space}"
+        self._refresh()
+        if space not in self.spaces:
+            return []
+        where = condition(query.where, query.exclude)
+        best: dict[str, float] = {}
+        for vector in self._query_vectors(query, space, by):
+            for digest, cosine in self._nearest(space, vector, k, where):
+                if cosine > best.get(digest, -2.0):
+                    best[digest] = cosine
+        order = sorted(best, key=lambda d: (-best[d], d))
+        chunks = self.catalog.chunks_by_hash(order, KIND[space], where)
+        null = self.spaces.null(space, by)
+        found: list[Hit] = []
+        for digest in order:
+            for chunk in chunks.get(digest, ()):
+                if query.where.polygon and not polygon_keeps(query.where.polygon, chunk.bbox):
+                    continue
+                cosine = best[digest]
+                found.append(Hit(chunk, cosine, {lane: (len(found) + 1, cosine)}, z_score(cosine, null)))
+        return found[:k]
+
+    def _nearest(self, space: Space, vector: NDArray[np.float32], k: int, where: Condition) -> list[tuple[str, float]]:
+        if where.is_trivial:
+            return self.index.query(space, vector, k)
+        ids = self.catalog.hashes(KIND[space], where, FILTER_BY_IDS + 1)
+        if len(ids) <= FILTER_BY_IDS:
+            present = sorted(self.catalog.known_vectors(space, ids))
+            return self.index.query(space, vector, min(k, len(present)), present)
+        # Too many to list: fetch more and drop, doubling until enough survive or everything was seen.
+        total, fetch = self.index.count(space), 4 * k
+        while True:
+            hits = self.index.query(space, vector, min(fetch, total))
+            kept = self.catalog.chunks_by_hash([d for d, _ in hits], KIND[space], where)
+            if len(kept) >= k or fetch >= total:
+                return [(d, c) for d, c in hits if d in kept]
+            fetch *= 4
+
+    def search_text(self, query: Query, k: int, lane: str = "words") -> list[Hit]:
+        """The `k` text chunks that use the question's rarer words, by bm25 over title, aliases and text."""
+        self._refresh()
+        expression = match_expression(query.text)
+        if not expression:
+            return []
+        where = condition(query.where, query.exclude)
+        hits: list[Hit] = []
+        for chunk, score in self.catalog.search_words(expression, where, k):
+            if chunk.kind == "text" and (not query.where.polygon or polygon_keeps(query.where.polygon, chunk.bbox)):
+                hits.append(Hit(chunk, score, {lane: (len(hits) + 1, score)}))
+        return hits
+
+    def search_near(self, query: Query, k: int, lane: str = "near-by") -> list[Hit]:
+        """Text chunks of records near the query's place (`near`, else its georeferenced scenes), nearest first.
+
+        The raw score is the negated distance in kilometres between middles (haversine).
+        """
+        places = [query.near] if query.near else [s.bbox for s in query.scenes if s.bbox]
+        if not places:
+            return []
+        self._refresh()
+        where = condition(query.where, query.exclude)
+        distances: dict[int, float] = {}
+        for place in places:
+            for radius in (0.25, 1.0, 4.0):
+                found = self.catalog.records_near(grown(place, radius), where, 5000)
+                for rowid, box in found:
+                    distance = kilometres(place.center, ((box[0] + box[2]) / 2, (box[1] + box[3]) / 2))
+                    distances[rowid] = min(distance, distances.get(rowid, math.inf))
+                if len(distances) >= k:
+                    break
+        order = sorted(distances, key=lambda r: (distances[r], r))[:k]
+        chunks = self.catalog.chunks(
+            f"r.rowid IN ({','.join('?' * len(order))}) AND c.kind = 'text' AND c.ordinal = 0 AND c.part != 'fact'",
+            order,
+        )
+        by_record: dict[tuple[str, str], Chunk] = {}
+        for chunk in chunks:
+            by_record.setdefault((chunk.provenance.source, chunk.provenance.record), chunk)
+        ranked = sorted(
+            by_record.values(), key=lambda c: min(kilometres(p.center, c.bbox.center) for p in places) if c.bbox else 0
+        )
+        hits: list[Hit] = []
+        for chunk in ranked:
+            distance = min(kilometres(p.center, chunk.bbox.center) for p in places) if chunk.bbox else 0.0
+            hits.append(Hit(chunk, -distance, {lane: (len(hits) + 1, -distance)}))
+        return hits
+
+    def chunks_of(self, subjects: Sequence[str], where: Filter | None = None, kind: str = "text") -> list[Chunk]:
+        """All chunks of some subjects, in the order they were written: the second half of the join."""
+        if not subjects:
+            return []
+        cond = condition(where or Filter())
+        marks = ",".join("?" * len(subjects))
+        return self.catalog.chunks(
+            f"r.subject IN ({marks}) AND c.kind = ? AND {cond.sql}",
+            (*subjects, kind, *cond.arguments),
+            "ORDER BY c.rowid LIMIT 500",
+        )
+
+    def count_kept(self, where: Filter) -> tuple[int, int]:
+        """(chunks that a filter leaves, chunks in all)."""
+        return self.catalog.count_chunks(condition(where)), len(self)
+
+    def titles(self, subjects: Sequence[str]) -> dict[str, str]:
+        """A name for each subject: the title of a record with text where there is one, else of any."""
+        found: dict[str, str] = {}
+        unique = sorted(set(subjects))
+        marks = ",".join("?" * len(unique))
+        rows = self.catalog.db.execute(
+            f"""SELECT r.subject, r.title FROM records r JOIN chunks c ON c.record = r.rowid
+                WHERE r.subject IN ({marks}) GROUP BY r.rowid ORDER BY max(c.kind = 'text'), r.rowid DESC""",
+            unique,
+        )
+        for subject, title in rows:
+            found[subject] = title
+        return found
+
+    def score_chunks(self, query: Query, chunks: Sequence[Chunk], lane: str) -> list[Hit]:
+        """The question's cosine with given text chunks, from stored vectors; best first."""
+        if not query.text.strip() or not chunks or "texts" not in self.spaces:
+            return []
+        vector = self._query_vectors(query, "texts", "text")[0]
+        stored = self.catalog.vectors("texts", [c.content_hash for c in chunks])
+        null = self.spaces.null("texts", "text")
+        scored = [(float(stored[c.content_hash] @ vector), c) for c in chunks if c.content_hash in stored]
+        scored.sort(key=lambda item: (-item[0], item[1].id))
+        return [
+            Hit(chunk, cosine, {lane: (rank, cosine)}, z_score(cosine, null))
+            for rank, (cosine, chunk) in enumerate(scored, 1)
+        ]
+
+    # -- what a reader may ask (interfaces.Language) -----------------------------------------------
+
+    def similarity(self, question: str, texts: Sequence[str]) -> list[float]:
+        """Cosine of a question with each text in the `texts` space."""
+        if not texts:
+            return []
+        encoder = self.spaces.text
+        vector = self._remember(
+            (encoder.id, "query", question), lambda: encoder.encode_texts([question], role="query")[0]
+        )
+        # Sentences come from stored chunks and therefore fit; what does not is cut by the "query" role.
+        return [float(v) for v in encoder.encode_texts(list(texts), role="query") @ vector]
+
+    def idf(self, words: Sequence[str]) -> dict[str, float]:
+        """ln((N + 1) / (n + 1)) over text chunks, for words as they stand (stemmed like the index)."""
+        total = len(self)
+        counts = {word: self.catalog.count_matching(match_expression(word)) for word in set(words)}
+        return {word: math.log((total + 1) / (count + 1)) for word, count in counts.items()}
+
+    # -- inside -----------------------------------------------------------------------------------
+
+    def _refresh(self) -> None:
+        """See what another process finished writing."""
+        generation = self.catalog.generation()
+        if generation != self._generation:
+            with self._lock:
+                self.spaces.reload()
+                self.index.reopen()
+                self._generation = generation
+
+    def _query_vectors(self, query: Query, space: Space, by: str) -> list[NDArray[np.float32]]:
+        encoder: Any = self.spaces.encoder_of(space)
+        if by == "text":
+            if not query.text.strip():
+                return []
+            key = (encoder.id, "query", query.text)
+            return [self._remember(key, lambda: encoder.encode_texts([query.text], role="query")[0])]
+        return [self._scene_vector(encoder, scene) for scene in query.scenes]
+
+    def _scene_vector(self, encoder: Any, scene: Scene) -> NDArray[np.float32]:
+        # The reader is part of the key: a file can change under its name within one process.
+        return self._remember(
+            (encoder.id, "scene", scene.uri, id(scene.reader)), lambda: encoder.encode_scenes([scene])[0], keep=scene
+        )
+
+    def _remember(
+        self, key: tuple[Any, ...], make: Callable[[], NDArray[np.float32]], keep: object = None
+    ) -> NDArray[np.float32]:
+        """A query is encoded once, whatever the number of lanes."""
+        with self._lock:
+            if key in self._remembered:
+                self._remembered.move_to_end(key)
+                return self._remembered[key][0]
+        vector = make()
+        with self._lock:
+            # `keep` holds the scene's reader, so that its id is not given to another while it is a key.
+            self._remembered[key] = (vector, keep)
+            while len(self._remembered) > _REMEMBERED_QUERIES:
+                self._remembered.popitem(last=False)
+        return vector

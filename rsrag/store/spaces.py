@@ -1,0 +1,135 @@
+"""The vector spaces of a store: which encoder made each, whether it is the one at hand, and what chance scores."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from ..confidence import null_of
+from ..errors import StoreError
+from ..plugins import Plugins
+from .catalog import Catalog
+
+if TYPE_CHECKING:
+    from ..interfaces import Encoder, TextEncoder
+
+Space = Literal["images", "names", "texts"]
+SPACES: tuple[Space, ...] = ("images", "names", "texts")
+KIND: dict[str, str] = {"images": "image", "names": "text", "texts": "text"}
+
+_SAME = "same"  # spec of a `texts` space that uses the joint encoder's own text side
+
+
+class Spaces:
+    """Encoders of one store, made on first use and checked against what the catalog remembers.
+
+    `encoder` and `text_encoder` are wishes: a name, an instance, or None for what the store was made with.
+    """
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        plugins: Plugins,
+        encoder: str | Encoder | None,
+        text_encoder: str | TextEncoder | None,
+        options: dict[str, Any] | None,
+        path: Path,
+    ) -> None:
+        self.catalog = catalog
+        self.plugins = plugins
+        self.path = path
+        self._wish = encoder
+        self._text_wish = text_encoder
+        self._options = options or {}
+        self._made: dict[str, Any] = {}
+        self._checked: set[str] = set()
+        self.reload()
+
+    def reload(self) -> None:
+        """Read again what the catalog says."""
+        self._known = self.catalog.spaces()
+
+    def __contains__(self, space: object) -> bool:
+        return space in self._known
+
+    def __bool__(self) -> bool:
+        return bool(self._known)
+
+    def null(self, space: str, by: str) -> list[float] | None:
+        """(mean, deviation) of unrelated pairs, when asked by "scene" or by "text"."""
+        return self._known[space][3].get(by)
+
+    @property
+    def joint(self) -> Encoder:
+        """The encoder of images and texts."""
+        if "images" not in self._made:
+            wish = self._wish or self._spec("images") or "starter"
+            self._made["images"] = self._make(wish)
+        encoder: Encoder = self._made["images"]
+        return encoder
+
+    @property
+    def text(self) -> TextEncoder:
+        """The encoder of texts among themselves."""
+        if "texts" not in self._made:
+            wish = self._text_wish or self._spec("texts")
+            if wish is None or wish == _SAME:
+                self._made["texts"] = self.joint if self.joint.text_to_text else self._make("starter")
+            else:
+                self._made["texts"] = self._make(wish)
+        encoder: TextEncoder = self._made["texts"]
+        return encoder
+
+    def _make(self, wish: Any) -> Any:
+        options = self._options.get(wish.partition(":")[0], {}) if isinstance(wish, str) else {}
+        return self.plugins.resolve("encoder", wish, **options)
+
+    def _spec(self, space: str) -> str | None:
+        return self._known[space][1] if space in self._known else None
+
+    def encoder_of(self, space: str) -> Any:
+        """The encoder of a space. Raises `StoreError` when other weights made the vectors in it."""
+        encoder: Any = self.text if space == "texts" else self.joint
+        if space not in self._checked:
+            if space in self._known and self._known[space][0] != encoder.id:
+                raise StoreError(
+                    f"{self.path} was made with encoder {self._known[space][0]}, not {encoder.id}; "
+                    "their vectors cannot be compared.",
+                    "Open it with the encoder it was made with, or make a new one: `rsrag kb create NAME --encoder "
+                    f"{encoder.name}` and add the sources again.",
+                )
+            self._checked.add(space)
+        return encoder
+
+    def check(self) -> None:
+        """Raise `StoreError` now, rather than at the first search, when the store was made with other weights."""
+        for space in self._known:
+            self.encoder_of(space)
+
+    def declare(self) -> None:
+        """Write down, before the first vector, which encoders make them."""
+        for space in SPACES:
+            encoder = self.encoder_of(space)
+            if space not in self._known:
+                wish = self._text_wish if space == "texts" else self._wish
+                spec = wish if isinstance(wish, str) else encoder.name
+                if space == "texts" and encoder is self.joint:
+                    spec = _SAME
+                self.catalog.set_space(space, encoder.id, spec, encoder.dim)
+        self.reload()
+
+    def learn_nulls(self) -> None:
+        """Measure what unrelated pairs score in each space, so that a cosine can be told from chance.
+
+        Labels and captions stand in for what people ask images by.
+        """
+        samples = {space: self.catalog.sample_vectors(space, 1000) for space in SPACES}
+        by_name = null_of(samples["names"], samples["images"])
+        nulls = {
+            "images": {"scene": null_of(samples["images"], samples["images"]), "text": by_name},
+            "names": {"scene": by_name},
+            "texts": {"text": null_of(samples["texts"], samples["texts"])},
+        }
+        for space, values in nulls.items():
+            self.catalog.set_nulls(space, values)
+        self.reload()

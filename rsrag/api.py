@@ -98,8 +98,6 @@ def _pack_digest(folder: Path) -> str:
 
 def from_config(overrides: Mapping[str, Any] | None = None) -> Assistant:
     """An assistant as configured by files and environment, with `overrides` ({"k": 5, "model": ...}) on top."""
-    from .assistant import Assistant
-
     config = configuration.load(overrides)
     return make_assistant(config, open_kb(config))
 

@@ -63,7 +63,8 @@ def best_by_subject(hits: Sequence[Hit], best: int) -> dict[str, float]:
     """subject -> mean z of its `best` best hits; hits whose z is not known count as 0."""
     scores: dict[str, list[float]] = {}
     for hit in hits:
-        scores.setdefault(hit.chunk.subject, []).append(hit.z if hit.z is not None else 0.0)
+        if hit.chunk.subject:  # what has none cannot name anything
+            scores.setdefault(hit.chunk.subject, []).append(hit.z if hit.z is not None else 0.0)
     return {s: sum(top) / len(top) for s, z in scores.items() if (top := sorted(z, reverse=True)[:best])}
 
 
@@ -123,7 +124,7 @@ def vote(
 def unsuitable(scene: Scene, max_gsd_m: float | None) -> str:
     """Why an encoder trained on RGB photographs from above should not name this scene, or ""."""
     if max_gsd_m and scene.gsd_m and scene.gsd_m > max_gsd_m * 1.25:
-        return f"its pixels cover {scene.gsd_m:.3g} m, and the encoder has only seen imagery up to {max_gsd_m:g} m per pixel"
+        return f"its pixels cover {scene.gsd_m:.3g} m, and the encoder has only seen up to {max_gsd_m:g} m per pixel"
     if len(scene.bands) == 1 and scene.dtype.startswith(("float", "complex")):
         return "it is a single band of measurements, and the encoder has only seen colour photographs"
     return ""

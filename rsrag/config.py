@@ -135,6 +135,10 @@ def _apply(values: dict[str, Any], origins: dict[str, str], data: Mapping[str, A
         if key in TABLES:
             if not isinstance(value, Mapping):
                 raise ConfigError(f"{where}: [{key}] must be a table.")
+            if key != "plugins":  # that one holds settings, the others a table for each component
+                for name, options in value.items():
+                    if not isinstance(options, Mapping):
+                        raise ConfigError(f"{where}: [{key}.{name}] must be a table.")
             values[key] = _merged(values.get(key, {}), value)
         elif key not in DEFAULTS:
             near = difflib.get_close_matches(key, [*DEFAULTS, *TABLES], n=1)
@@ -168,7 +172,7 @@ def _typed(key: str, value: Any, where: str) -> Any:
             return float(value)
         elif isinstance(default, str) and isinstance(value, str):
             return value
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         pass
     raise ConfigError(f"{where}: {key} = {value!r} is not a {type(default).__name__}.", HELP[key].capitalize() + ".")
 

@@ -49,7 +49,7 @@ def rrf(lanes: Lanes, voting: Collection[str], weights: Mapping[str, float] | No
     for key, hit in merged.items():
         score = 0.0
         for name, (rank, _) in hit.lanes.items():
-            if name not in voting or hit.chunk.kind == "image":
+            if name not in voting or hit.chunk.kind == "image" or not hit.chunk.subject:
                 score += weights.get(name, 1.0) / (RRF_K + rank)
         if hit.chunk.kind == "text":
             for name, ranks in subjects.items():
@@ -72,18 +72,19 @@ def weighted(lanes: Lanes, voting: Collection[str], alpha: float = 0.7) -> list[
         if name in voting:
             for subject, value in subject_cosines(cosine[name], name).items():
                 images[subject] = max(value, images.get(subject, -1.0))
-    has_images = bool(images)
+    has_images = any(name in voting for name in cosine)
     has_texts = any(name not in voting for name in cosine)
     image_weight = alpha if has_texts else 1.0
     text_weight = 1 - alpha if has_images else 1.0
     scores: dict[str, float] = {}
     for key, hit in merged.items():
         own = max((v for n, (_, v) in hit.lanes.items() if n in cosine and n not in voting), default=0.0)
+        seen = max((v for n, (_, v) in hit.lanes.items() if n in cosine and n in voting), default=0.0)
         if hit.chunk.kind == "image":
-            seen = max((v for n, (_, v) in hit.lanes.items() if n in voting and n in cosine), default=0.0)
             scores[key] = image_weight * seen + (text_weight * own if not seen else 0.0)
         else:
-            scores[key] = image_weight * images.get(hit.chunk.subject, 0.0) + text_weight * own
+            image = images.get(hit.chunk.subject, 0.0) if hit.chunk.subject else seen
+            scores[key] = image_weight * image + text_weight * own
     return _ranked(merged, scores)
 
 

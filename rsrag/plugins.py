@@ -59,7 +59,7 @@ class Problem:
 class Plugins:
     """The plugins of one process or one test.
 
-    `disabled` are entry-point names that are never imported; `external=False` leaves out everything but the
+    `disabled` are entry-point names (or one string, "a,b") that are never imported; `external=False` leaves out everything but the
     built-ins; `extra` are plugin modules or objects handed in directly. With `strict` the first problem
     raises `PluginError`; otherwise problems are collected in `.problems` and logged once.
     """
@@ -67,14 +67,14 @@ class Plugins:
     def __init__(
         self,
         *,
-        disabled: Iterable[str] = (),
+        disabled: Iterable[str] | str = (),
         external: bool = True,
         strict: bool = False,
         extra: Sequence[object] = (),
     ) -> None:
         self.problems: list[Problem] = []
         self.strict = strict
-        self._disabled = frozenset(disabled)
+        self._disabled = frozenset(disabled.split(",") if isinstance(disabled, str) else disabled)
         self._offers: dict[str, dict[str, type[Any]]] = {}
         self._givers: dict[tuple[str, str], str] = {}
         self._entry_points: tuple[EntryPoint, ...] = tuple(entry_points(group=GROUP)) if external else ()
@@ -114,6 +114,9 @@ class Plugins:
         wanted = getattr(plugin, "RSRAG_PLUGIN_API", hookspecs.PLUGIN_API)
         if wanted != hookspecs.PLUGIN_API:
             self._report(name, f"was written for plugin API {wanted}; this rsrag has {hookspecs.PLUGIN_API}.")
+            return
+        if self._pm.has_plugin(name):
+            self._report(name, "has the name of a plugin that is already loaded; ignored.")
             return
         try:
             self._pm.register(plugin, name=name)
@@ -164,7 +167,7 @@ class Plugins:
     def _ask(self, impl: Any, kind: str) -> list[type[Any]]:
         try:
             offered = impl.function()
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             self._report(
                 impl.plugin_name, f"failed to offer its {kind}s ({type(error).__name__}: {_first_line(error)})."
             )
@@ -222,10 +225,10 @@ class Plugins:
         self.load_external()
         for impl in reversed(self._pm.hook.rsrag_open_scene.get_hookimpls()):
             try:
-                scene = impl.function(uri=uri)
+                scene = impl.function(*([uri] if impl.argnames else []))
             except RsragError:
                 raise
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 self._report(impl.plugin_name, f"failed to open {uri} ({type(error).__name__}: {_first_line(error)}).")
                 continue
             if scene is not None:
@@ -247,7 +250,7 @@ class Plugins:
         for impl in getattr(self._pm.hook, hook).get_hookimpls():
             try:
                 impl.function(**{name: arguments[name] for name in impl.argnames})
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 self._report(impl.plugin_name, f"{hook} failed ({type(error).__name__}: {_first_line(error)}).")
 
 

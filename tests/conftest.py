@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
@@ -13,7 +12,7 @@ from rsrag import KnowledgeBase, Plugins, hookimpl
 from rsrag.testing.encoders import FakeEncoder
 
 
-class FakePlugin(ModuleType):
+class FakePlugin:
     """Offers FakeEncoder under the name "fake"."""
 
     @hookimpl
@@ -36,7 +35,7 @@ def private_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.M
 
 @pytest.fixture
 def plugins() -> Plugins:
-    return Plugins(external=False, extra=[FakePlugin("fake_plugin")])
+    return Plugins(external=False, extra=[FakePlugin()])
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import json
 import sqlite3
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -60,10 +60,13 @@ class Catalog:
         self._local = threading.local()
         self._all: list[sqlite3.Connection] = []
         self._lock = threading.Lock()
-        if not path.exists() and not create:
+        empty = not path.exists() or path.stat().st_size == 0
+        if empty and not create:
             raise StoreError(f"there is no knowledge base at {path.parent}.", "Make one with `rsrag kb create`.")
+        if not empty:
+            self._refuse_strangers()
         try:
-            self._set_up(create and not path.exists())
+            self._set_up(empty)
         except sqlite3.DatabaseError as error:
             self.close()
             raise StoreError(
@@ -71,25 +74,43 @@ class Catalog:
                 "Check that the folder is writable and the disk not full; nothing was changed.",
             ) from error
 
-    def _set_up(self, new: bool) -> None:
-        db = self.db
-        if new:
-            with self.write():
-                script = (Path(__file__).parent / "schema.sql").read_text(encoding="utf-8")
-                for statement in script.split(";\n"):
-                    db.execute(statement)
-                db.execute("INSERT INTO meta VALUES ('created', ?)", (_now(),))
-                db.execute("INSERT INTO meta VALUES ('generation', '0')")
-                db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-                db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-        if db.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
+    def _refuse_strangers(self) -> None:
+        """Look at the header before SQLite does: opening alone would already change another program's file."""
+        with self.path.open("rb") as stream:
+            header = stream.read(100)
+        if header[:16] != b"SQLite format 3\0":
+            raise StoreError(
+                f"the catalog {self.path} is damaged or no database.",
+                "Restore it from a copy, or choose another folder; nothing was changed.",
+            )
+        if int.from_bytes(header[68:72], "big") != APPLICATION_ID:
             raise StoreError(f"{self.path} is not an rsrag catalog.", "Choose another folder; nothing was changed.")
+
+    def _set_up(self, new: bool) -> None:
+        if new:
+            # Before WAL, so that the file's own header says from its first byte on whose it is.
+            with closing(sqlite3.connect(self.path, timeout=30)) as first:
+                first.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        db = self.db
+        if db.execute("PRAGMA user_version").fetchone()[0] == 0:
+            with self.write():
+                # Another process may have made it while this one waited for the transaction.
+                if db.execute("PRAGMA user_version").fetchone()[0] == 0:
+                    self._create(db)
         version = db.execute("PRAGMA user_version").fetchone()[0]
         if version != SCHEMA_VERSION:
             raise StoreError(
                 f"{self.path} has schema version {version}; this rsrag reads {SCHEMA_VERSION}.",
                 "Use the rsrag that made it, or export it there and import it here.",
             )
+
+    def _create(self, db: sqlite3.Connection) -> None:
+        script = (Path(__file__).parent / "schema.sql").read_text(encoding="utf-8")
+        for statement in script.split(";\n"):
+            db.execute(statement)
+        db.execute("INSERT INTO meta VALUES ('created', ?)", (_now(),))
+        db.execute("INSERT INTO meta VALUES ('generation', '0')")
+        db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
     @property
     def db(self) -> sqlite3.Connection:

@@ -53,8 +53,13 @@ class WriterLock:
                 os.close(descriptor)
                 self._thread.release()
                 return False
-            os.ftruncate(descriptor, 0)
-            os.write(descriptor, str(os.getpid()).encode())
+            try:
+                os.ftruncate(descriptor, 0)
+                os.write(descriptor, str(os.getpid()).encode())
+            except OSError as error:  # a full disk
+                os.close(descriptor)
+                self._thread.release()
+                raise StoreError(f"{self.path.parent} cannot be written to ({error.strerror}).") from error
         self._depth[self.path] = (depth + 1, descriptor)
         return True
 

@@ -85,6 +85,15 @@ def _parameter_names(cls: type[Any]) -> list[str]:
     return list(inspect.signature(cls).parameters)
 
 
+def _name(origin: Any) -> str:
+    return str(getattr(origin, "label", "") or origin.name)
+
+
+def _root(origin: Any) -> str:
+    root = getattr(origin, "root", None)
+    return remember(Path(root)) if root else ""
+
+
 # -- the run --------------------------------------------------------------------------------------
 
 
@@ -121,8 +130,14 @@ def add(
     costs itself and is reported. An interrupted run is resumed by doing it again.
     """
     origin = make_source(kb.plugins, what, kind, options)
-    name = source or str(getattr(origin, "label", "") or origin.name)
+    name = source or _name(origin)
+    if not options and origin is not what:
+        # Added again without options, a source keeps those it was first added with.
+        options = kb.catalog.source_options(name, _root(origin))
+        if options:
+            origin = make_source(kb.plugins, what, kind, options)
     run = _Run(kb, origin, name, kb.plugins.resolve("captioner", captioner) if captioner else None, progress)
+    run.options = options
     return run.dry() if dry_run else run.run()
 
 
@@ -138,6 +153,7 @@ class _Run:
         self.failed: list[tuple[str, str]] = []
         self.added = self.updated = self.unchanged = self.embedded = self.done = 0
         self.seen: set[str] = set()
+        self.options: dict[str, Any] = {}
         self.started = time.monotonic()
         self.stored: dict[str, str] = {}
         # Vectors that a batch on its way to the store already holds: equal pixels are encoded once.
@@ -193,7 +209,7 @@ class _Run:
         return self.report()
 
     def _claim_name(self) -> None:
-        root = remember(self.root) if getattr(self.origin, "root", None) else ""
+        root = _root(self.origin)
         for known in self.kb.catalog.sources():
             if known.name == self.name and known.root != root:
                 raise UsageError(
@@ -201,7 +217,7 @@ class _Run:
                     "Give this one another name with --source NAME.",
                 )
         license = str(getattr(self.origin, "license", "") or "")
-        self.kb.catalog.put_source(self.name, self.origin.name, self.role, root, license)
+        self.kb.catalog.put_source(self.name, self.origin.name, self.role, root, license, self.options)
 
     def _count(self, record: Record, version: str | None) -> bool:
         """Whether a record is new or changed, counted. `None`: cannot be told without reading its images."""

@@ -16,6 +16,7 @@ CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 def build(arguments: Sequence[str] = ()) -> typer.Typer:
     """The application with the commands of rsrag and, unless --no-plugins is given, of plugins."""
+    session = Session(external_plugins="--no-plugins" not in arguments, debug="--debug" in arguments)
     app = typer.Typer(
         name="rsrag",
         help="Ask about remote-sensing imagery, with knowledge and sources.",
@@ -35,7 +36,7 @@ def build(arguments: Sequence[str] = ()) -> typer.Typer:
             bool, typer.Option("--version", help="Show the version.", is_eager=True, callback=_version)
         ] = False,
     ) -> None:
-        context.obj = Session(external_plugins=not no_plugins, debug=debug)
+        context.obj = session
 
     app.command("ask")(ask.ask)
     app.command("search")(search.search)
@@ -45,12 +46,12 @@ def build(arguments: Sequence[str] = ()) -> typer.Typer:
     app.add_typer(kb.app, name="kb")
     app.add_typer(settings.app, name="config")
     app.command("doctor")(doctor.doctor)
-    if "--no-plugins" not in arguments:
+    if session.external_plugins:
         from importlib.metadata import entry_points
 
         # Only an installed plugin can add commands; without one, nothing of the plugin machinery is loaded.
         if tuple(entry_points(group="rsrag")):
-            Session().plugins.add_commands(app)
+            session.plugins.add_commands(app)
     return app
 
 

@@ -37,7 +37,7 @@ def ask(
     Example: rsrag ask "what is this, and how can I tell?" --image harbour.jpg
     """
     session = session_of(context)
-    session.overrides.update(model=model, k=k)
+    session.override(model=model, k=k)
     if text == "-":
         text = typer.get_text_stream("stdin").read()
     if not text.strip() and not image:

@@ -22,7 +22,7 @@ def create(
     from ..errors import StoreError
 
     session = session_of(context)
-    session.overrides.update(encoder=encoder, text_encoder=text_encoder)
+    session.override(encoder=encoder, text_encoder=text_encoder)
     path = session.config.kb_path(name)
     if (path / "catalog.sqlite").exists():
         raise StoreError(f"{path} exists already.", "Choose another name, or add to it with `rsrag kb add`.")
@@ -54,7 +54,7 @@ def add(
     from ..ingest import guess_kind
 
     session = session_of(context)
-    session.overrides.update(wait=wait)
+    session.override(wait=wait)
     given: dict[str, Any] = {}
     for pair in options or []:
         key, equals, value = pair.partition("=")

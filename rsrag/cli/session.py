@@ -41,6 +41,12 @@ class Session:
         self.external_plugins = external_plugins
         self.debug = debug
         self.overrides: dict[str, Any] = {}
+        self._warned: set[str] = set()
+
+    def override(self, **values: Any) -> None:
+        """Settings given on the command line; None means not given. Called before anything is opened."""
+        self.overrides.update(values)
+        self.__dict__.pop("config", None)  # plugins that add commands had it read already
 
     @functools.cached_property
     def config(self) -> Config:
@@ -48,7 +54,9 @@ class Session:
 
         loaded = config.load(self.overrides)
         for warning in loaded.warnings:
-            self.warn(warning)
+            if warning not in self._warned:
+                self._warned.add(warning)
+                self.warn(warning)
         return loaded
 
     @functools.cached_property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import sqlite3
 import threading
@@ -184,14 +185,20 @@ class Catalog:
     def roots(self) -> dict[str, str]:
         return dict(self.db.execute("SELECT name, root FROM sources"))
 
-    def put_source(self, name: str, kind: str, role: str, root: str, license: str) -> None:
+    def put_source(self, name: str, kind: str, role: str, root: str, license: str, options: Mapping[str, Any]) -> None:
         with self.write() as db:
             db.execute(
-                """INSERT INTO sources VALUES (?, ?, ?, ?, ?, ?, ?)
+                """INSERT INTO sources VALUES (?, ?, ?, ?, ?, ?, ?, ?)
                    ON CONFLICT (name) DO UPDATE SET kind = excluded.kind, role = excluded.role,
-                       root = excluded.root, license = excluded.license, updated = excluded.updated""",
-                (name, kind, role, root, license, _now(), _now()),
+                       root = excluded.root, license = excluded.license, options = excluded.options,
+                       updated = excluded.updated""",
+                (name, kind, role, root, license, json.dumps(dict(options)), _now(), _now()),
             )
+
+    def source_options(self, name: str, root: str) -> dict[str, Any]:
+        """The options a source was last added with; empty for another root."""
+        row = self.db.execute("SELECT options FROM sources WHERE name = ? AND root = ?", (name, root)).fetchone()
+        return dict(json.loads(row[0])) if row else {}
 
     def count(self, table: str, where: str = "1", arguments: Sequence[Any] = ()) -> int:
         return int(self.db.execute(f"SELECT count(*) FROM {table} WHERE {where}", arguments).fetchone()[0])
@@ -343,6 +350,8 @@ class Catalog:
     def mark_indexed(self, rowids: Sequence[int]) -> None:
         with self.write() as db:
             db.executemany("UPDATE vectors SET indexed = 1 WHERE rowid = ?", [(r,) for r in rowids])
+            if not _unindexed(db):
+                _bump(db)  # a reader that looked between catalog and Chroma must look again
 
     def departed(self, space: str) -> list[str]:
         return [row[0] for row in self.db.execute("SELECT content_hash FROM departed WHERE space = ?", (space,))]
@@ -350,6 +359,7 @@ class Catalog:
     def forget_departed(self, space: str, hashes: Sequence[str]) -> None:
         with self.write() as db:
             db.executemany("DELETE FROM departed WHERE space = ? AND content_hash = ?", [(space, h) for h in hashes])
+            _bump(db)
 
     def unindex_all(self) -> None:
         """Chroma is to be filled again from scratch."""
@@ -471,10 +481,19 @@ def _chunk(row: Sequence[Any]) -> Chunk:
         content_hash=digest,
         image=image,
         provenance=Provenance(source, record, subject, role, url, license, attribution, image, page, heading),
-        facets={k: tuple(v) if isinstance(v, list) else v for k, v in json.loads(facets).items()},
+        facets={} if facets == "{}" else dict(_facets(facets)),
         bbox=None if west is None else BBox(west, south, east, north),
         acquired=None if acquired is None else datetime.fromtimestamp(acquired, UTC),
     )
+
+
+@functools.lru_cache(maxsize=1024)
+def _facets(text: str) -> dict[str, Any]:
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in json.loads(text).items()}
+
+
+def _unindexed(db: sqlite3.Connection) -> bool:
+    return bool(db.execute("SELECT EXISTS (SELECT 1 FROM vectors WHERE indexed = 0)").fetchone()[0])
 
 
 def _bump(db: sqlite3.Connection) -> None:

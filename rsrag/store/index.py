@@ -26,6 +26,19 @@ class VectorIndex:
         self._client: Any = None
         self._collections: dict[str, Any] = {}
         self._lock = threading.RLock()
+        self._opening: threading.Thread | None = None
+
+    def prepare(self) -> None:
+        """Begin to open it in the background: half a second, most of it Chroma's import, while a query is encoded."""
+        if self._client is None and self._opening is None:
+            self._opening = threading.Thread(target=self._open_early, name="open-index", daemon=True)
+            self._opening.start()
+
+    def _open_early(self) -> None:
+        try:
+            self._open()
+        except Exception:  # whoever needs it opens it again and gets the error
+            self._opening = None
 
     def _open(self) -> Any:
         with self._lock:
@@ -60,7 +73,7 @@ class VectorIndex:
                 from chromadb.api.shared_system_client import SharedSystemClient
 
                 SharedSystemClient.clear_system_cache()
-                self._client = None
+                self._client = self._opening = None
                 self._collections.clear()
 
     close = reopen

@@ -9,10 +9,10 @@ CREATE TABLE spaces (
     nulls TEXT NOT NULL DEFAULT '{}'
 ) WITHOUT ROWID;
 
--- `root` is a path, or `pack:NAME` for a pack that travels with the program.
+-- `root` is a path, or `pack:NAME` for a pack that travels with the program; `options` what it was added with.
 CREATE TABLE sources (
     name TEXT PRIMARY KEY, kind TEXT NOT NULL, role TEXT NOT NULL, root TEXT NOT NULL,
-    license TEXT NOT NULL DEFAULT '', added TEXT NOT NULL, updated TEXT NOT NULL
+    license TEXT NOT NULL DEFAULT '', options TEXT NOT NULL DEFAULT '{}', added TEXT NOT NULL, updated TEXT NOT NULL
 ) WITHOUT ROWID;
 
 CREATE TABLE records (

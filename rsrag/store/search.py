@@ -25,6 +25,8 @@ FILTER_BY_IDS = 5000
 """Up to so many matching vectors a filter is passed to Chroma as ids; beyond, hits are fetched and dropped."""
 
 _REMEMBERED_QUERIES = 64
+_REMEMBERED_SEARCHES = 16
+_LEAST_DEPTH = 50
 
 
 class Searches:
@@ -37,6 +39,7 @@ class Searches:
     def __init__(self) -> None:
         self._generation = self.catalog.generation()
         self._remembered: OrderedDict[tuple[Any, ...], tuple[NDArray[np.float32], object]] = OrderedDict()
+        self._searched: OrderedDict[tuple[Any, ...], tuple[int, list[tuple[Chunk, float]]]] = OrderedDict()
         self._lock = threading.RLock()
 
     def __len__(self) -> int:
@@ -55,23 +58,44 @@ class Searches:
         self._refresh()
         if space not in self.spaces:
             return []
+        self.index.prepare()
+        null = self.spaces.null(space, by)
+        near = self._near_chunks(query, space, self._query_vectors(query, space, by), k)
+        return [
+            Hit(chunk, cosine, {lane: (rank, cosine)}, z_score(cosine, null))
+            for rank, (chunk, cosine) in enumerate(near[:k], 1)
+        ]
+
+    def _near_chunks(
+        self, query: Query, space: Space, vectors: Sequence[NDArray[np.float32]], k: int
+    ) -> list[tuple[Chunk, float]]:
+        """At least `k` (chunk, cosine) where there are so many, best first.
+
+        Remembered for a while: the vote on a scene and the lanes after it look round the same vectors.
+        """
         where = condition(query.where, query.exclude)
+        key = (space, where, self._generation, *(vector.tobytes() for vector in vectors))
+        if not query.where.polygon:
+            with self._lock:
+                depth, known = self._searched.get(key, (0, []))
+            if depth >= k:
+                return known
+            k = max(k, _LEAST_DEPTH)
         best: dict[str, float] = {}
-        for vector in self._query_vectors(query, space, by):
+        for vector in vectors:
             for digest, cosine in self._nearest(space, vector, k, where):
                 if cosine > best.get(digest, -2.0):
                     best[digest] = cosine
         order = sorted(best, key=lambda d: (-best[d], d))
         chunks = self.catalog.chunks_by_hash(order, KIND[space], where)
-        null = self.spaces.null(space, by)
-        found: list[Hit] = []
-        for digest in order:
-            for chunk in chunks.get(digest, ()):
-                if query.where.polygon and not polygon_keeps(query.where.polygon, chunk.bbox):
-                    continue
-                cosine = best[digest]
-                found.append(Hit(chunk, cosine, {lane: (len(found) + 1, cosine)}, z_score(cosine, null)))
-        return found[:k]
+        found = [(chunk, best[digest]) for digest in order for chunk in chunks.get(digest, ())]
+        if query.where.polygon:
+            return [near for near in found if polygon_keeps(query.where.polygon, near[0].bbox)]
+        with self._lock:
+            self._searched[key] = (k, found)
+            while len(self._searched) > _REMEMBERED_SEARCHES:
+                self._searched.popitem(last=False)
+        return found
 
     def _nearest(self, space: Space, vector: NDArray[np.float32], k: int, where: Condition) -> list[tuple[str, float]]:
         if where.is_trivial:

@@ -1,0 +1,48 @@
+"""Makes foreign text harmless: no terminal codes, no invisible characters, no brackets that look like citations."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+# CSI, OSC and the other escape sequences of ECMA-48, in both their 7-bit and 8-bit spellings.
+_ANSI = re.compile(
+    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"
+    r"|(?:\x1b\]|\x9d)[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)?"
+    r"|\x1b[PX^_][^\x1b]*(?:\x1b\\)?"
+    r"|\x1b[ -/]*[0-~]"
+)
+# Joiners carry meaning in Persian and Indic scripts; every other format character only hides something.
+_JOINERS = frozenset("\u200c\u200d")
+_NEWLINES = str.maketrans({"\u2028": "\n", "\u2029": "\n", "\x85": "\n", "\x0b": "\n", "\x0c": "\n"})
+_BRACKETED = re.compile(r"\[((?:\d{1,4}|[A-Z])(?:\s*(?:[,;–-]|and)\s*(?:\d{1,4}|[A-Z]))*)\](?!\()")
+_TEMPLATE = re.compile(r"\[(/?(?:INST|SYS|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS|SYSTEM_PROMPT|IMG))\]", re.IGNORECASE)
+
+
+def clean(text: str) -> str:
+    """The text without ANSI sequences, control and invisible characters; newlines and tabs stay."""
+    text = text.replace("\r\n", "\n").replace("\r", "\n").translate(_NEWLINES)
+    text = _ANSI.sub("", text)
+    return "".join(c for c in text if c in "\n\t" or c in _JOINERS or unicodedata.category(c) not in _HIDDEN)
+
+
+_HIDDEN = frozenset(("Cc", "Cf", "Cs", "Co", "Cn"))
+
+
+def unmark(text: str) -> str:
+    """A source's own "[12]" becomes "(12)", so that quoting it does not cite our evidence 12.
+
+    Chat template tokens in square brackets ("[INST]") lose them as well. Intervals such as "[0, 1]" stay:
+    no evidence has number 0.
+    """
+
+    def soften(match: re.Match[str]) -> str:
+        inside = match.group(1)
+        return match.group(0) if re.search(r"(?<!\d)0+(?!\d)", inside) and not inside.isdigit() else f"({inside})"
+
+    return _TEMPLATE.sub(r"(\1)", _BRACKETED.sub(soften, text))
+
+
+def one_line(text: str) -> str:
+    """The cleaned text with all white space folded to single blanks."""
+    return " ".join(clean(text).split())

@@ -1,0 +1,128 @@
+"""What the reader says about a scene itself: what it shows, where it lies, its facts, its caption."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from ..types import Evidence, Prompt, SceneVote
+from .citations import letters
+from .cleaning import one_line, unmark
+from .compose import cite, listed, name
+from .lexicon import lexicon
+from .sentences import sentences
+from .words import keys
+
+
+def votes_of(prompt: Prompt) -> list[tuple[str, SceneVote]]:
+    """(letter, vote) for every scene that was voted on."""
+    named = letters(max(len(prompt.scenes), len(prompt.votes)))
+    out = []
+    for place, vote in enumerate(prompt.votes[: len(named)]):
+        letter = vote.scene if re.fullmatch("[A-Z]", vote.scene) else named[place]
+        out.append((letter, vote))
+    return out
+
+
+def labelled(vote: SceneVote) -> tuple[str, str, float] | None:
+    """(subject, title, share) of the vote's label, which may be given as either; None without one."""
+    if not vote.label:
+        return None
+    for subject, title, share in vote.subjects:
+        if vote.label in (subject, title):
+            return (subject, title, share)
+    return (vote.label, vote.label.rpartition("/")[2].replace("-", " "), 0.0)
+
+
+def examples(prompt: Prompt, subject: str, count: int = 2) -> list[Evidence]:
+    """The image evidence of a subject, best first."""
+    return [e for e in prompt.evidence if e.kind == "image" and e.subject == subject][:count]
+
+
+def looks_like(letter: str, vote: SceneVote, prompt: Prompt) -> tuple[str, str, str]:
+    """(sentence, status, subject): what a scene shows, or what comes closest and why it is not named."""
+    label = labelled(vote)
+    if label:
+        subject, title, share = label
+        shown = [e.number for e in examples(prompt, subject)]
+        texts = [e.number for e in prompt.evidence if e.kind == "text" and e.subject == subject]
+        marks = _marks(shown or texts[:1])
+        verdict = f"This looks like **{name(title)}** [{letter}]"
+        if not share:
+            return (f"{verdict} {marks}".rstrip() + ".", "answered", subject)
+        vote_text = "of the vote of the most similar reference images and names"
+        return (f"{verdict}: it has {min(share, 0.99):.0%} {vote_text} {marks}".rstrip() + ".", "answered", subject)
+    near = []
+    for subject, title, _ in vote.subjects[:3]:
+        shown = [e.number for e in prompt.evidence if e.subject == subject and e.kind in ("image", "text")][:1]
+        near.append(f"{name(title)} {_marks(shown)}".rstrip())
+    why = one_line(unmark(vote.reason)).rstrip(".")
+    because = f", because {why}" if why else ""
+    verdict = f"I can't tell with confidence what this shows [{letter}]{because}."
+    if not near:
+        return (verdict, "declined", "")
+    return (f"{verdict} Closest {'are' if len(near) > 1 else 'is'} {listed(near)}.", "partial", "")
+
+
+def _marks(numbers: Sequence[int]) -> str:
+    return "".join(f"[{n}]" for n in numbers)
+
+
+def said_by_tools(prompt: Prompt, kinds: Sequence[str]) -> tuple[list[str], bool]:
+    """(cited sentences, whether a place is known): what tools and scene facts say to where, near or describe."""
+    place = bool({"where", "near"} & set(kinds))
+    items = [e for e in prompt.evidence if e.kind == "tool" and _about_place(e) == place]
+    if not place:
+        items += [e for e in prompt.evidence if e.kind == "scene"]
+    items = items or [e for e in prompt.evidence if e.kind == "tool"]
+    said: list[str] = []
+    known = False
+    for item in items:
+        lost = bool(lexicon().no_place.search(item.text))
+        known = known or not lost
+        for sentence in sentences(unmark(item.text)):
+            text = re.sub(r"^[-*+•]\s+", "", " ".join(sentence.split()))
+            cited = cite(text, (item.number,))
+            if cited not in said:
+                said.append(cited)
+    return said, known
+
+
+def _about_place(item: Evidence) -> bool:
+    """Whether a tool's result is about where something lies, by the names it travels under."""
+    names = " ".join((item.title, *item.via, item.key.partition("{")[0]))
+    return bool(re.search(r"locat|where|near|place|geocod|position", names, re.IGNORECASE))
+
+
+def caption(prompt: Prompt) -> tuple[str, str]:
+    """(text, status): the label and the caption that the nearest reference images agree on most."""
+    votes = votes_of(prompt)
+    label = labelled(votes[0][1]) if votes else None
+    letter = votes[0][0] if votes else "A"
+    subject = label[0] if label else (votes[0][1].subjects[0][0] if votes and votes[0][1].subjects else "")
+    images = [e for e in prompt.evidence if e.kind == "image" and e.text.strip()]
+    captions = [e for e in images if e.subject == subject] or images
+    best = _most_typical(captions)
+    if label:
+        said = [f"An image of {name(label[1])} seen from above [{letter}]."]
+        if best and set(keys(best.text)) - set(keys(label[1])):
+            said.append(f"The most similar reference images show: {cite(_first(best.text), (best.number,))}")
+        return " ".join(said), "answered"
+    if best:
+        return f"Perhaps: {cite(_first(best.text), (best.number, letter))}", "partial"
+    return f"I can't tell with confidence what this shows [{letter}].", "declined"
+
+
+def _first(text: str) -> str:
+    found = sentences(unmark(one_line(text)))
+    return found[0] if found else one_line(text)
+
+
+def _most_typical(items: Sequence[Evidence]) -> Evidence | None:
+    """The item whose caption shares most words with the others' captions."""
+    words = [frozenset(keys(e.text)) for e in items]
+
+    def agreement(i: int) -> float:
+        return sum(len(words[i] & w) / (len(words[i] | w) or 1) for j, w in enumerate(words) if j != i)
+
+    return items[max(range(len(items)), key=lambda i: (round(agreement(i), 6), -i))] if items else None

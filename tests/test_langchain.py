@@ -1,0 +1,124 @@
+"""LangChain's own published standard tests over what rsrag serves, and LangChain's objects coming in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from langchain_core.documents import Document
+from langchain_core.embeddings import Embeddings
+from langchain_core.retrievers import BaseRetriever
+from langchain_tests.integration_tests import EmbeddingsIntegrationTests, RetrieversIntegrationTests
+from langchain_tests.unit_tests import EmbeddingsUnitTests
+
+from rsrag import Assistant, BBox, KnowledgeBase, Plugins, Query, Record
+from rsrag.langchain import EncoderEmbeddings, KnowledgeRetriever, LangChainLane
+from rsrag.testing.encoders import FakeEncoder
+
+
+class Notes:
+    name = "notes"
+    label = "notes"
+
+    def records(self) -> Iterator[Record]:
+        for i in range(12):
+            yield Record(
+                f"n{i}", f"t/{i}", f"Note {i}", f"note {i} about example query", license="CC0", bbox=BBox(i, i, i, i)
+            )
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KnowledgeBase]:
+    folder = tmp_path_factory.mktemp("served")
+    with KnowledgeBase(folder, FakeEncoder(), plugins=Plugins(external=False)) as kb:
+        kb.add(Notes())
+        yield kb
+
+
+class TestRetriever(RetrieversIntegrationTests):
+    """`kb.as_langchain_retriever(k=...)` keeps LangChain's contract."""
+
+    @pytest.fixture(autouse=True)
+    def _kb(self, served: KnowledgeBase) -> None:
+        type(self).kb = served  # type: ignore[attr-defined]
+
+    @property
+    def retriever_constructor(self) -> Any:
+        def make(**options: Any) -> KnowledgeRetriever:
+            retriever = self.kb.as_langchain_retriever(**options)  # type: ignore[attr-defined]
+            assert isinstance(retriever, KnowledgeRetriever)
+            return retriever
+
+        return make
+
+    @property
+    def retriever_constructor_params(self) -> dict[str, Any]:
+        return {"k": 4}
+
+    @property
+    def retriever_query_example(self) -> str:
+        return "example query"
+
+
+class FakeEmbeddings(EncoderEmbeddings):
+    def __init__(self) -> None:
+        super().__init__(FakeEncoder())
+
+
+class TestEmbeddings(EmbeddingsIntegrationTests):
+    """An encoder served as Embeddings keeps LangChain's contract."""
+
+    @property
+    def embeddings_class(self) -> type[Embeddings]:
+        return FakeEmbeddings
+
+
+class TestEmbeddingsUnit(EmbeddingsUnitTests):
+    @property
+    def embeddings_class(self) -> type[Embeddings]:
+        return FakeEmbeddings
+
+
+def test_documents_say_where_they_come_from(served: KnowledgeBase) -> None:
+    document = served.as_langchain_retriever(k=1).invoke("note 7")[0]
+    assert document.metadata["license"] == "CC0"
+    assert document.metadata["source"] == "notes"
+    chunk = served.get(document.metadata["id"])
+    assert chunk is not None and chunk.text == document.page_content
+
+
+def test_filters_reach_the_store(served: KnowledgeBase) -> None:
+    found = served.as_langchain_retriever(k=9, within="2.5,2.5,4.5,4.5").invoke("example query")
+    assert {d.metadata["title"] for d in found} == {"Note 3", "Note 4"}
+
+
+class Fixed(BaseRetriever):
+    def _get_relevant_documents(self, query: str, *, run_manager: Any) -> list[Document]:
+        return [Document(f"about {query}", metadata={"source": "https://example.org/x", "title": "X"})]
+
+
+class OutsidePlugin:
+    """Offers a LangChain retriever as a lane."""
+
+    from rsrag import hookimpl
+
+    @hookimpl
+    def rsrag_retrievers(self) -> list[type]:
+        class Lane(LangChainLane):
+            name = "outside"
+
+            def __init__(self) -> None:
+                super().__init__(Fixed())
+
+        return [Lane]
+
+
+def test_a_langchain_retriever_is_a_lane(tmp_path: Any) -> None:
+    plugins = Plugins(external=False, extra=[OutsidePlugin()])
+    with KnowledgeBase(tmp_path / "kb", FakeEncoder(), plugins=plugins) as kb:
+        kb.add(Notes())
+        found = Assistant(kb).search_all(Query("whales", task="search", k=20))
+    outside = [h for h in found.hits if "outside" in h.lanes]
+    assert outside[0].chunk.provenance.url == "https://example.org/x"
+    assert outside[0].chunk.text == "about whales"

@@ -1,0 +1,280 @@
+"""Plugins as real installed distributions: found, guarded, listed, made; a broken one costs one line."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from rsrag import Answer, PluginError, Plugins, Query, Scene, UsageError, hookimpl
+from rsrag.plugins import BUILTINS, HOOKS
+from rsrag.testing.encoders import FakeEncoder
+
+Install = Callable[..., str]
+
+GOOD = """
+from rsrag import hookimpl
+
+class Moon:
+    name = "moon"
+    def __init__(self, path="", depth=1):
+        self.path, self.depth = path, depth
+    def records(self):
+        return iter(())
+
+@hookimpl
+def rsrag_sources():
+    return [Moon]
+"""
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
+    """Make a distribution with one module and one entry point of the group `rsrag`."""
+    before = set(sys.modules)
+
+    def make(name: str, code: str, attribute: str = "", module: str = "") -> str:
+        module = module or f"rsrag_{name}_for_test"
+        site = tmp_path / f"site-{module}"
+        dist = site / f"rsrag_{module}-1.0.dist-info"
+        dist.mkdir(parents=True)
+        (dist / "METADATA").write_text(f"Metadata-Version: 2.1\nName: rsrag-{module}\nVersion: 1.0\n")
+        (dist / "entry_points.txt").write_text(f"[rsrag]\n{name} = {module}{attribute}\n")
+        (site / f"{module}.py").write_text(code)
+        monkeypatch.syspath_prepend(str(site))
+        return name
+
+    yield make
+    for module in set(sys.modules) - before:
+        if module.endswith("_for_test"):
+            del sys.modules[module]
+
+
+def hook(body: str, name: str = "rsrag_sources", arguments: str = "") -> str:
+    return f"from rsrag import hookimpl\n\n@hookimpl\ndef {name}({arguments}):\n    {body}\n"
+
+
+def test_an_installed_plugin_is_found_and_its_source_made(install: Install) -> None:
+    install("lunar", GOOD)
+    plugins = Plugins(strict=True)
+    source = plugins.create("source", "moon", path="x", depth=3)
+    assert (source.path, source.depth) == ("x", 3)
+    assert plugins.create("source", "moon:sea").path == "sea"
+    assert plugins.giver("source", "moon") == "lunar"
+    assert plugins.resolve("source", source) is source
+    assert plugins.problems == []
+
+
+BROKEN = {
+    "import error": ("import no_such_module_at_all", "cannot be imported (ModuleNotFoundError: No module named"),
+    "syntax error": ("def (", "cannot be imported (SyntaxError"),
+    "exits": ("import sys\nsys.exit('bye')", "cannot be imported (SystemExit: bye)"),
+    "other API": ("RSRAG_PLUGIN_API = 99\n" + GOOD, "was written for plugin API 99; this rsrag has 1."),
+    "signature": (hook("return []", arguments="nonsense"), "does not fit the hooks"),
+    "misspelt": (hook("return []", "rsrag_sourcs"), "rsrag_sourcs, which is no hook. Did you mean rsrag_sources?"),
+    "raises": (hook("raise OSError('disk gone')"), "failed to offer its sources (OSError: disk gone)."),
+    "raises nothing said": (hook("raise KeyError"), "(KeyError: no message)."),
+    "exits later": (hook("raise SystemExit(3)"), "failed to offer its sources (SystemExit: 3)."),
+    "dict": (hook("return {}"), "rsrag_sources returned dict instead of a list of classes."),
+    "nothing": (hook("pass"), "returned NoneType instead"),
+    "generator": (hook("yield int"), "returned generator instead"),
+    "no name": (hook("return [int]"), "it must be a class with a `name`."),
+    "instance": (hook("return [type('A', (), {'name': 'a'})()]"), "it must be a class with a `name`."),
+    "taken": (
+        hook("return [type('A', (), {'name': 'folder'})]"),
+        "offers source 'folder', which rsrag.builtin.sources already provides; ignored.",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_a_broken_plugin_costs_one_line_and_its_own_features(
+    case: str, install: Install, caplog: pytest.LogCaptureFixture
+) -> None:
+    code, message = BROKEN[case]
+    install("bad", code)
+    install("lunar", GOOD)
+    plugins = Plugins()
+    with caplog.at_level(logging.WARNING, "rsrag"):
+        for kind in HOOKS:
+            plugins.offers(kind)
+        again = plugins.offers("source")
+    assert [p.plugin for p in plugins.problems] == ["bad"]
+    line = str(plugins.problems[0])
+    assert message in line and line.startswith("plugin bad: ") and "\n" not in line
+    assert [r.getMessage() for r in caplog.records] == [line]
+    assert {"folder", "pack", "langchain", "moon"} == set(again)
+    assert again["folder"].__module__.startswith("rsrag.")
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_strict_raises_instead(case: str, install: Install) -> None:
+    code, message = BROKEN[case]
+    install("bad", code)
+    with pytest.raises(PluginError) as caught:
+        Plugins(strict=True).offers("source")
+    assert message in str(caught.value) and "RSRAG_STRICT_PLUGINS" in caught.value.hint
+
+
+def test_a_missing_attribute_of_an_entry_point_is_an_import_problem(install: Install) -> None:
+    install("bad", GOOD, attribute=":nothing")
+    plugins = Plugins()
+    assert "moon" not in plugins.offers("source")
+    assert "cannot be imported (AttributeError" in str(plugins.problems[0])
+
+
+def test_a_plugin_that_does_not_fit_leaves_nothing_behind(install: Install) -> None:
+    install("bad", GOOD + "\n@hookimpl\ndef rsrag_tools(nonsense):\n    return []\n")
+    plugins = Plugins()
+    assert "moon" not in plugins.offers("source")
+    assert len(plugins.problems) == 1
+
+
+def test_of_two_plugins_with_one_name_the_first_stays(install: Install) -> None:
+    install("lunar", GOOD, module="first_for_test")
+    install("lunar", GOOD.replace('"moon"', '"other"'), module="second_for_test")
+    plugins = Plugins()
+    offered = {"moon", "other"} & set(plugins.offers("source"))
+    assert len(offered) == 1
+    assert [str(p) for p in plugins.problems] == [
+        "plugin lunar: has the name of a plugin that is already loaded; ignored."
+    ]
+
+
+@pytest.mark.parametrize("disabled", [["spy"], "spy", "other,spy"])
+def test_a_disabled_plugin_is_never_imported(install: Install, disabled: Any) -> None:
+    install("spy", GOOD)
+    assert "moon" not in Plugins(disabled=disabled).offers("source")
+    assert "rsrag_spy_for_test" not in sys.modules
+    assert "moon" in Plugins(disabled="s,p,y").offers("source")
+    assert "rsrag_spy_for_test" in sys.modules
+
+
+def test_without_external_plugins_the_built_ins_are_there(install: Install) -> None:
+    install("lunar", GOOD)
+    plugins = Plugins(external=False, strict=True)
+    assert set(plugins.offers("source")) == {"folder", "pack", "langchain"}
+    assert {"extractive", "langchain"} <= set(plugins.offers("model"))
+    assert "starter" in plugins.offers("encoder")
+    assert len(plugins.offers("retriever")) == 6
+    assert plugins.giver("reranker", "diverse") == "rsrag.builtin.rerankers"
+    assert "rsrag_lunar_for_test" not in sys.modules
+
+
+def test_a_built_in_can_be_had_from_every_hook_that_has_one() -> None:
+    assert set(BUILTINS) == set(HOOKS.values()) - {"rsrag_benchmarks"}
+
+
+# -- making components ----------------------------------------------------------------------------
+
+
+class Fragile:
+    name = "fragile"
+
+    def __init__(self, glass: str = "", count: int = 1) -> None:
+        if glass == "broken":
+            raise OSError("shards")
+        if glass == "typed":
+            raise TypeError("unsupported")
+
+
+class Lenient:
+    name = "lenient"
+
+    def __init__(self, needed: str, **rest: Any) -> None:
+        self.needed, self.rest = needed, rest
+
+
+class Plain:
+    name = "plain"
+
+
+OFFERING = SimpleNamespace(rsrag_models=hookimpl(lambda: [Fragile, Lenient, Plain]))
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "options", "error", "message"),
+    [
+        ("modle", "x", {}, UsageError, "there is no kind of component called 'modle'. Kinds: source, captioner"),
+        ("model", "fragil", {}, UsageError, "there is no model called 'fragil'. Did you mean 'fragile'?"),
+        ("model", "zzz", {}, UsageError, "There are: extractive, fragile, langchain, lenient, plain."),
+        ("benchmark", "zzz", {}, UsageError, "There are: none."),
+        ("model", "fragile", {"glas": 1}, UsageError, "has no option 'glas'. Did you mean 'glass'?"),
+        ("model", "fragile", {"zzz": 1}, UsageError, "It takes: glass, count."),
+        ("model", "plain", {"zzz": 1}, UsageError, "It takes no options."),
+        ("model", "plain:x", {}, UsageError, "model 'plain' cannot be made"),
+        ("model", "lenient", {}, UsageError, "missing 1 required positional argument: 'needed'"),
+        ("model", "fragile:x", {"glass": "y"}, UsageError, "multiple values for argument 'glass'"),
+        ("model", "fragile:typed", {}, UsageError, "cannot be made: unsupported."),
+        ("model", "fragile:broken", {}, PluginError, "model 'fragile' failed to start: OSError: shards."),
+    ],
+)
+def test_what_cannot_be_made_is_told(
+    kind: str, name: str, options: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    plugins = Plugins(external=False, strict=True, extra=[OFFERING])
+    with pytest.raises(error) as caught:
+        plugins.create(kind, name, **options)
+    assert message in str(caught.value)
+
+
+def test_any_option_is_passed_on_to_a_class_that_takes_any() -> None:
+    made = Plugins(external=False, extra=[OFFERING]).create("model", "lenient:provider:name", speed=2)
+    assert (made.needed, made.rest) == ("provider:name", {"speed": 2})
+
+
+# -- hooks that are not offers --------------------------------------------------------------------
+
+
+def test_scenes_are_opened_by_the_plugin_that_knows_them(install: Install) -> None:
+    install("bad", hook("raise OSError('no such tape')", "rsrag_open_scene", "uri"))
+    install("wrong", hook("return 5 if 'odd' in uri else None", "rsrag_open_scene", "uri"))
+    install("bare", hook("return None", "rsrag_open_scene"))
+    scene = Scene("tape:1", 4, 4, reader=None)  # type: ignore[arg-type]
+    knows = SimpleNamespace(rsrag_open_scene=hookimpl(lambda uri: scene if uri.startswith("tape:") else None))
+    plugins = Plugins(extra=[knows])
+    assert plugins.open_scene("tape:1") is scene
+    assert plugins.open_scene("odd.tif") is None
+    told = sorted(map(str, plugins.problems))
+    assert told == [
+        "plugin bad: failed to open odd.tif (OSError: no such tape).",
+        "plugin bad: failed to open tape:1 (OSError: no such tape).",
+        "plugin wrong: rsrag_open_scene returned int, not a Scene.",
+    ]
+
+
+def test_an_observer_that_fails_is_reported_and_the_others_are_told(install: Install) -> None:
+    seen: list[tuple[Query, Answer]] = []
+    install("bad", hook("raise ValueError('log full\\nsecond line')", "rsrag_answered", "query"))
+    install("gone", hook("raise SystemExit('leaving')", "rsrag_answered"))
+    listener = SimpleNamespace(rsrag_answered=hookimpl(lambda query, answer: seen.append((query, answer))))
+    plugins = Plugins(extra=[listener])
+    asked, said = Query("why?"), Answer("because", "answered")
+    plugins.notify_answered(asked, said)
+    plugins.notify_answered(asked, said)
+    assert seen == [(asked, said)] * 2
+    assert sorted(map(str, plugins.problems)) == [
+        "plugin bad: rsrag_answered failed (ValueError: log full).",
+        "plugin gone: rsrag_answered failed (SystemExit: leaving).",
+    ]
+
+
+def test_plugins_add_commands_and_a_failing_one_does_not_stop_the_next() -> None:
+    added: list[str] = []
+    bad = SimpleNamespace(rsrag_commands=hookimpl(lambda app: app.nothing))
+    good = SimpleNamespace(rsrag_commands=hookimpl(lambda app: app.append("moon")))
+    plugins = Plugins(external=False, extra=[good, bad])
+    plugins.add_commands(added)
+    assert added == ["moon"]
+    assert "rsrag_commands failed (AttributeError" in str(plugins.problems[0])
+
+
+def test_each_plugins_object_is_its_own(plugins: Plugins) -> None:
+    assert plugins.create("encoder", "fake", dim=8).dim == 8
+    assert isinstance(plugins.resolve("encoder", "fake"), FakeEncoder)
+    assert "fake" not in Plugins(external=False).offers("encoder")

@@ -192,7 +192,7 @@ class Assistant:
         found = retrieve(
             query, self.kb, self.lanes(), self.fuse, votes=votes, reranker=self.reranker, depth=max(50, query.k)
         )
-        chosen = gather.from_hits(found.hits, query.k, votes)
+        chosen = gather.from_hits(found.hits, query.k, votes, self.kb.image_path)
         clock.stop("retrieve")
         warnings = [f"retrieval lane {r.name} failed: {r.detail}" for r in found.lanes if r.status == "failed"]
         if query.where:

@@ -85,9 +85,14 @@ def text_hash(text: str) -> str:
 
 def fact_sentence(title: str, fact: Fact) -> str:
     """A fact as a sentence that can be searched and quoted: "Sentinel-2 MSI: swath width is 290 km."."""
-    value = f"{fact.value:g}" if isinstance(fact.value, float) and abs(fact.value) < 1e6 else str(fact.value)
+    value = _written(fact.value) if isinstance(fact.value, float) else str(fact.value)
     when = f" ({fact.when})" if fact.when else ""
     return f"{title}: {fact.attribute} is {value} {fact.unit}".rstrip() + f"{when}."
+
+
+def _written(value: float) -> str:
+    """All digits of a number, as a citation needs them; 290.0 without its ".0"."""
+    return str(value).removesuffix(".0")
 
 
 def _sections(record: Record, captions: tuple[str, ...]) -> Iterator[Section]:
@@ -109,7 +114,7 @@ def _mentions(text: str, fact: Fact) -> bool:
     value = (
         f"{fact.value:,}"
         if isinstance(fact.value, int)
-        else f"{fact.value:g}"
+        else _written(fact.value)
         if isinstance(fact.value, float)
         else fact.value
     )

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from .answering.ledger import chunk_key, tool_key
-from .types import Evidence, Hit, Provenance, SceneVote, ToolResult
+from .types import Chunk, Evidence, Hit, Provenance, SceneVote, ToolResult
 
 MOST_IMAGES = 3
 MOST_PER_SUBJECT = 4
 
 
-def from_hits(hits: Sequence[Hit], k: int, votes: Sequence[SceneVote] = ()) -> list[Evidence]:
-    """Up to `k` passages and a few images, in fused order.
+def from_hits(
+    hits: Sequence[Hit], k: int, votes: Sequence[SceneVote] = (), find: Callable[[Chunk], Path | None] | None = None
+) -> list[Evidence]:
+    """Up to `k` passages and a few images, in fused order. `find` tells where an image can be opened.
 
     One subject gets at most half of the passages unless it is what a scene was named as: then its own texts may
     fill them. Images are those of the named subject where there is one, so that the verdict can be seen.
@@ -38,18 +41,20 @@ def from_hits(hits: Sequence[Hit], k: int, votes: Sequence[SceneVote] = ()) -> l
         else:
             later.append(hit)
     images.sort(key=lambda h: h.chunk.subject not in named)  # stable: fused order within
-    return [_of_hit(h) for h in (texts + later)[:k]] + [_of_hit(h) for h in images[:MOST_IMAGES]]
+    return [_of_hit(h, find) for h in [*(texts + later)[:k], *images[:MOST_IMAGES]]]
 
 
-def _of_hit(hit: Hit) -> Evidence:
+def _of_hit(hit: Hit, find: Callable[[Chunk], Path | None] | None) -> Evidence:
     chunk = hit.chunk
+    image = find(chunk) if find and chunk.kind == "image" else None
     return Evidence(
         number=0,
         kind=chunk.kind,
         title=chunk.title,
         text=chunk.text,
         provenance=chunk.provenance,
-        images=(chunk.image,) if chunk.image else (),
+        part=chunk.part,
+        images=(str(image),) if image else (chunk.image,) if chunk.image and not find else (),
         via=tuple(hit.lanes),
         score=hit.score,
         bbox=chunk.bbox,

@@ -7,6 +7,7 @@ the subject's best image rank or cosine is received by every text chunk of that 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 
 from .types import Hit
@@ -47,15 +48,15 @@ def rrf(lanes: Lanes, voting: Collection[str], weights: Mapping[str, float] | No
     merged = _merge(lanes)
     subjects = {name: subject_ranks(lanes[name]) for name in lanes if name in voting}
     for key, hit in merged.items():
-        score = 0.0
+        terms: list[float] = []
         for name, (rank, _) in hit.lanes.items():
             if name not in voting or hit.chunk.kind == "image" or not hit.chunk.subject:
-                score += weights.get(name, 1.0) / (RRF_K + rank)
+                terms.append(weights.get(name, 1.0) / (RRF_K + rank))
         if hit.chunk.kind == "text":
             for name, ranks in subjects.items():
                 if hit.chunk.subject in ranks:
-                    score += weights.get(name, 1.0) / (RRF_K + ranks[hit.chunk.subject])
-        scores[key] = score
+                    terms.append(weights.get(name, 1.0) / (RRF_K + ranks[hit.chunk.subject]))
+        scores[key] = math.fsum(terms)  # exact, so that the order of the lanes breaks no tie
     return _ranked(merged, scores)
 
 

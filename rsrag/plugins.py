@@ -59,9 +59,9 @@ class Problem:
 class Plugins:
     """The plugins of one process or one test.
 
-    `disabled` are entry-point names (or one string, "a,b") that are never imported; `external=False` leaves out everything but the
-    built-ins; `extra` are plugin modules or objects handed in directly. With `strict` the first problem
-    raises `PluginError`; otherwise problems are collected in `.problems` and logged once.
+    `disabled` are entry-point names (or one string, "a,b") that are never imported; `external=False` leaves
+    out everything but the built-ins; `extra` are plugin modules or objects handed in directly. With `strict`
+    the first problem raises `PluginError`; otherwise problems are collected in `.problems` and logged once.
     """
 
     def __init__(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -54,26 +56,12 @@ def retrieve(
     reports: list[LaneReport] = []
     failures: list[Exception] = []
     voting = {lane.name for lane in lanes if getattr(lane, "votes", False)}
-    for lane in lanes:
-        missing = [need for need in lane.needs if not _has(query, need)]
-        if missing:
-            reports.append(LaneReport(lane.name, "skipped", detail=f"the question has no {' and no '.join(missing)}"))
-            continue
-        start = time.perf_counter()
-        try:
-            hits = lane.retrieve(query, kb, depth)
-        except RsragError as error:
-            failures.append(error)
-            reports.append(LaneReport(lane.name, "failed", 0, time.perf_counter() - start, error.message))
-            continue
-        except Exception as error:  # a third party's lane may raise anything; it costs itself
-            failures.append(error)
-            detail = f"{type(error).__name__}: {error}"
-            reports.append(LaneReport(lane.name, "failed", 0, time.perf_counter() - start, detail))
-            continue
-        reports.append(LaneReport(lane.name, "ok" if hits else "empty", len(hits), time.perf_counter() - start))
+    for report, hits, failure in kb.at_once([functools.partial(_run, lane, query, kb, depth) for lane in lanes]):
+        reports.append(report)
+        if failure is not None:
+            failures.append(failure)
         if hits:
-            found[lane.name] = hits
+            found[report.name] = hits
     if failures and not found and not any(r.status == "empty" for r in reports):
         first = failures[0]
         if isinstance(first, RsragError):
@@ -86,6 +74,22 @@ def retrieve(
     if reranker is not None:
         hits = list(reranker.rerank(query, hits))
     return Retrieval(tuple(hits), tuple(reports), subjects)
+
+
+def _run(
+    lane: Any, query: Query, kb: KnowledgeBase, depth: int
+) -> tuple[LaneReport, Sequence[Hit], Exception | None]:
+    """One lane: how it ended, what it found, and what it raised."""
+    missing = [need for need in lane.needs if not _has(query, need)]
+    if missing:
+        return LaneReport(lane.name, "skipped", detail=f"the question has no {' and no '.join(missing)}"), (), None
+    start = time.perf_counter()
+    try:
+        hits = lane.retrieve(query, kb, depth)
+    except Exception as error:  # a third party's lane may raise anything; it costs itself
+        detail = error.message if isinstance(error, RsragError) else f"{type(error).__name__}: {error}"
+        return LaneReport(lane.name, "failed", 0, time.perf_counter() - start, detail), (), error
+    return LaneReport(lane.name, "ok" if hits else "empty", len(hits), time.perf_counter() - start), hits, None
 
 
 def _has(query: Query, need: str) -> bool:
@@ -134,7 +138,9 @@ def vote_scenes(query: Query, kb: KnowledgeBase) -> list[SceneVote]:
         alone = query.with_(scenes=(scene,))
         images = kb.search_vectors(alone, "images", "scene", confidence.NEIGHBOURS, "image-image")
         names = kb.search_vectors(alone, "names", "scene", DEPTH, "image-name")
-        titles = kb.titles([h.chunk.subject for h in [*images, *names]])
         why_not = confidence.unsuitable(scene, getattr(kb.encoder, "max_gsd_m", None))
-        votes.append(confidence.vote(letter, images, names, titles=titles, unsuitable=why_not))
+        vote = confidence.vote(letter, images, names, unsuitable=why_not)
+        titles = kb.titles([subject for subject, _, _ in vote.subjects])
+        named = tuple((subject, titles.get(subject, title), share) for subject, title, share in vote.subjects)
+        votes.append(dataclasses.replace(vote, subjects=named))
     return votes

@@ -374,13 +374,17 @@ class ToolResult:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Anything an answer may rest on, under the number it is cited by. `via` names the lanes or the tool."""
+    """Anything an answer may rest on, under the number it is cited by. `via` names the lanes or the tool.
+
+    `images` are paths that can be opened now; `part` is the part of the record it comes from.
+    """
 
     number: int
     kind: Literal["text", "image", "tool", "scene"]
     title: str
     text: str
     provenance: Provenance
+    part: str = ""
     images: tuple[str, ...] = ()
     via: tuple[str, ...] = ()
     score: float = 0.0

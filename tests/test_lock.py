@@ -97,6 +97,7 @@ def test_the_lock_of_a_killed_process_is_free_again(path: Path, holder: subproce
     holder.send_signal(signal.SIGKILL)
     holder.wait(30)
     assert path.read_text() == str(holder.pid)  # what it wrote is still there, and means nothing
+    path.write_text("1234567890")  # nor does a longer number
     with WriterLock(path, 0):
         assert path.read_text() == str(os.getpid())
 

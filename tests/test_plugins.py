@@ -12,8 +12,7 @@ from typing import Any
 import pytest
 
 from rsrag import Answer, PluginError, Plugins, Query, Scene, UsageError, hookimpl
-from rsrag.plugins import BUILTINS, HOOKS
-from rsrag.testing.encoders import FakeEncoder
+from rsrag.plugins import HOOKS
 
 Install = Callable[..., str]
 
@@ -76,12 +75,15 @@ BROKEN = {
     "exits": ("import sys\nsys.exit('bye')", "cannot be imported (SystemExit: bye)"),
     "other API": ("RSRAG_PLUGIN_API = 99\n" + GOOD, "was written for plugin API 99; this rsrag has 1."),
     "signature": (hook("return []", arguments="nonsense"), "does not fit the hooks"),
+    "half of it fits": (
+        GOOD.replace('"moon"', '"sun"') + "\n@hookimpl\ndef rsrag_tools(nonsense):\n    return []\n",
+        "does not fit the hooks",
+    ),
     "misspelt": (hook("return []", "rsrag_sourcs"), "rsrag_sourcs, which is no hook. Did you mean rsrag_sources?"),
     "raises": (hook("raise OSError('disk gone')"), "failed to offer its sources (OSError: disk gone)."),
     "raises nothing said": (hook("raise KeyError"), "(KeyError: no message)."),
     "exits later": (hook("raise SystemExit(3)"), "failed to offer its sources (SystemExit: 3)."),
     "dict": (hook("return {}"), "rsrag_sources returned dict instead of a list of classes."),
-    "nothing": (hook("pass"), "returned NoneType instead"),
     "generator": (hook("yield int"), "returned generator instead"),
     "no name": (hook("return [int]"), "it must be a class with a `name`."),
     "instance": (hook("return [type('A', (), {'name': 'a'})()]"), "it must be a class with a `name`."),
@@ -121,20 +123,6 @@ def test_strict_raises_instead(case: str, install: Install) -> None:
     assert message in str(caught.value) and "RSRAG_STRICT_PLUGINS" in caught.value.hint
 
 
-def test_a_missing_attribute_of_an_entry_point_is_an_import_problem(install: Install) -> None:
-    install("bad", GOOD, attribute=":nothing")
-    plugins = Plugins()
-    assert "moon" not in plugins.offers("source")
-    assert "cannot be imported (AttributeError" in str(plugins.problems[0])
-
-
-def test_a_plugin_that_does_not_fit_leaves_nothing_behind(install: Install) -> None:
-    install("bad", GOOD + "\n@hookimpl\ndef rsrag_tools(nonsense):\n    return []\n")
-    plugins = Plugins()
-    assert "moon" not in plugins.offers("source")
-    assert len(plugins.problems) == 1
-
-
 def test_of_two_plugins_with_one_name_the_first_stays(install: Install) -> None:
     install("lunar", GOOD, module="first_for_test")
     install("lunar", GOOD.replace('"moon"', '"other"'), module="second_for_test")
@@ -164,10 +152,6 @@ def test_without_external_plugins_the_built_ins_are_there(install: Install) -> N
     assert len(plugins.offers("retriever")) == 6
     assert plugins.giver("reranker", "diverse") == "rsrag.builtin.rerankers"
     assert "rsrag_lunar_for_test" not in sys.modules
-
-
-def test_a_built_in_can_be_had_from_every_hook_that_has_one() -> None:
-    assert set(BUILTINS) == set(HOOKS.values()) - {"rsrag_benchmarks"}
 
 
 # -- making components ----------------------------------------------------------------------------
@@ -238,10 +222,8 @@ def test_scenes_are_opened_by_the_plugin_that_knows_them(install: Install) -> No
     scene = Scene("tape:1", 4, 4, reader=None)  # type: ignore[arg-type]
     knows = SimpleNamespace(rsrag_open_scene=hookimpl(lambda uri: scene if uri.startswith("tape:") else None))
     plugins = Plugins(extra=[knows])
-    assert plugins.open_scene("tape:1") is scene
-    assert plugins.open_scene("odd.tif") is None
-    told = sorted(map(str, plugins.problems))
-    assert told == [
+    assert (plugins.open_scene("tape:1"), plugins.open_scene("odd.tif")) == (scene, None)
+    assert sorted(map(str, plugins.problems)) == [
         "plugin bad: failed to open odd.tif (OSError: no such tape).",
         "plugin bad: failed to open tape:1 (OSError: no such tape).",
         "plugin wrong: rsrag_open_scene returned int, not a Scene.",
@@ -255,8 +237,8 @@ def test_an_observer_that_fails_is_reported_and_the_others_are_told(install: Ins
     listener = SimpleNamespace(rsrag_answered=hookimpl(lambda query, answer: seen.append((query, answer))))
     plugins = Plugins(extra=[listener])
     asked, said = Query("why?"), Answer("because", "answered")
-    plugins.notify_answered(asked, said)
-    plugins.notify_answered(asked, said)
+    for _ in range(2):
+        plugins.notify_answered(asked, said)
     assert seen == [(asked, said)] * 2
     assert sorted(map(str, plugins.problems)) == [
         "plugin bad: rsrag_answered failed (ValueError: log full).",
@@ -272,9 +254,3 @@ def test_plugins_add_commands_and_a_failing_one_does_not_stop_the_next() -> None
     plugins.add_commands(added)
     assert added == ["moon"]
     assert "rsrag_commands failed (AttributeError" in str(plugins.problems[0])
-
-
-def test_each_plugins_object_is_its_own(plugins: Plugins) -> None:
-    assert plugins.create("encoder", "fake", dim=8).dim == 8
-    assert isinstance(plugins.resolve("encoder", "fake"), FakeEncoder)
-    assert "fake" not in Plugins(external=False).offers("encoder")

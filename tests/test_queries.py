@@ -79,8 +79,7 @@ def test_an_area_from_geojson_as_object_and_file(form: str, tmp_path: Path) -> N
 
 def test_features_are_joined_into_one_area() -> None:
     both = {"type": "FeatureCollection", "features": [{"geometry": SQUARE}, {"geometry": FAR}]}
-    _, polygon = parse_within(both)
-    assert polygon is not None and polygon["type"] == "MultiPolygon"
+    assert parse_within(both)[1]["type"] == "MultiPolygon"  # type: ignore[index]
 
 
 def test_an_area_may_be_a_box() -> None:
@@ -102,11 +101,9 @@ def polygon(*corners: tuple[float, float]) -> dict[str, Any]:
         ({"type": "FeatureCollection", "features": None}, "is not a GeoJSON geometry"),
         ({"type": "FeatureCollection", "features": [5]}, "is not a GeoJSON geometry"),
         ({"type": "Feature", "geometry": None}, "holds no area"),
-        ({"type": "Feature", "geometry": "x"}, "is not a GeoJSON geometry"),
         ({"type": "Hexagon", "coordinates": []}, "is not a GeoJSON geometry"),
         ({"type": "Polygon", "coordinates": [[[4, 51], [5, 52]]]}, "is not a GeoJSON geometry"),
         ({"type": "Polygon", "coordinates": 7}, "is not a GeoJSON geometry"),
-        ({"name": "x"}, "is not a GeoJSON geometry"),
         ([1, 2], "is not a GeoJSON geometry"),
         (polygon((51, 4), (52, 4), (52, 120)), "latitude and longitude look swapped"),
         (polygon((500000, 5800000), (500010, 5800000), (500010, 5800010)), "latitude outside -90..90"),
@@ -234,8 +231,7 @@ def test_a_filter_of_everything() -> None:
     assert where == Filter(
         BBox(4, 51, 5, 52), None, (utc(2020, 1, 1), until(2020, 12, 31)), {"sensor": "s2"}, ("mine",), "image"
     )
-    assert make_filter(within=SQUARE).polygon is not None
-    assert not make_filter()
+    assert make_filter(within=SQUARE).polygon and not make_filter()
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import FrozenInstanceError
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -137,7 +138,7 @@ def test_tiles_cover_every_pixel_with_the_overlap_asked_for(
     assert set(np.concatenate(pixels)) == set(range(width * height))
     assert len({tuple(p) for p in pixels}) == len(tiles)
     columns = sorted({int(p[0]) % width for p in pixels})
-    assert all(b - a <= size - overlap for a, b in zip(columns, columns[1:], strict=False))
+    assert all(b - a <= size - overlap for a, b in pairwise(columns))
 
 
 @pytest.mark.parametrize(

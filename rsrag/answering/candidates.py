@@ -55,13 +55,18 @@ class Candidate:
         return self.introduction + (f"{self.context} {self.text}" if self.context else self.text)
 
 
+def headed(item: Evidence) -> str:
+    """The words over a piece of evidence: its document's heading and the part of the record it comes from."""
+    return f"{item.provenance.heading} {item.part.replace('_', ' ')}".strip()
+
+
 def candidates(evidence: Iterable[Evidence]) -> list[Candidate]:
     """All candidates, best evidence first; a sentence that several pieces share is kept once."""
     seen: set[str] = set()
     found: list[Candidate] = []
     for rank, item in enumerate(evidence):
         titled = frozenset(keys(item.title))
-        heading = keys(item.provenance.heading)
+        heading = keys(headed(item))
         before = ""
         for place, piece in enumerate(pieces(item.text)):
             folded = " ".join(piece.lower().split())

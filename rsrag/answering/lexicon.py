@@ -30,6 +30,7 @@ class Lexicon:
     dimensions: Mapping[str, tuple[re.Pattern[str], ...]]
     synonyms: Mapping[str, frozenset[str]]
     probes: Mapping[str, str]
+    parts: Mapping[str, tuple[str, ...]]
     counts: str
     forms: Mapping[str, frozenset[str]]
 
@@ -64,6 +65,7 @@ def lexicon() -> Lexicon:
         dimensions={base: _patterns(cues) for base, cues in data["dimensions"].items()},
         synonyms=synonyms,
         probes=data["probes"],
+        parts={probe: tuple(names) for probe, names in data["parts"].items()},
         counts=data["counts"],
         forms={kind: frozenset(stem(w) for w in words) for kind, words in data["forms"].items()},
     )

@@ -156,6 +156,8 @@ class _Reader:
         found = [c for c in self._of(subject) if c.evidence.kind == "text"]
         if not found:
             return []
+        fitting = lexicon().parts.get(probe, ())
+        found = [c for c in found if c.evidence.part in fitting] or found
         title = next((t for s, t, _ in self.labels if s == subject), found[0].evidence.title)
         compared = lexicon().probes[probe].format(title=title)
         kinds = ("tell_apart",) if probe == "why" else ("identify",) if probe != "where" else ()

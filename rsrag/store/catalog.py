@@ -27,6 +27,7 @@ APPLICATION_ID = 0x72737261  # "rsra": tells a catalog from any other SQLite fil
 _CHUNK_COLUMNS = """c.id, c.kind, c.part, c.ordinal, r.title, c.text, c.content_hash, r.source, r.id, r.subject,
     s.role, r.url, r.license, r.attribution, c.image, c.page, c.heading, r.facets, r.west, r.south, r.east,
     r.north, r.acquired"""
+_KEPT_CHUNKS = 4096
 _CHUNK_TABLES = "chunks c JOIN records r ON r.rowid = c.record JOIN sources s ON s.name = r.source"
 
 
@@ -61,6 +62,8 @@ class Catalog:
         self._local = threading.local()
         self._all: list[sqlite3.Connection] = []
         self._lock = threading.Lock()
+        self._kept: dict[int, Chunk] = {}
+        self._kept_at = -1
         empty = not path.exists() or path.stat().st_size == 0
         if empty and not create:
             raise StoreError(f"there is no knowledge base at {path.parent}.", "Make one with `rsrag kb create`.")
@@ -401,8 +404,26 @@ class Catalog:
     # -- reading chunks ---------------------------------------------------------------------------
 
     def chunks(self, where: str, arguments: Sequence[Any], tail: str = "") -> list[Chunk]:
-        rows = self.db.execute(f"SELECT {_CHUNK_COLUMNS} FROM {_CHUNK_TABLES} WHERE {where} {tail}", arguments)
-        return [_chunk(row) for row in rows]
+        rows = self.db.execute(f"SELECT c.rowid FROM {_CHUNK_TABLES} WHERE {where} {tail}", arguments)
+        return list(self._read([row[0] for row in rows]).values())
+
+    def _read(self, rowids: Sequence[int]) -> dict[int, Chunk]:
+        """Chunks by rowid, in the order given. Those read lately are kept until anything is written."""
+        generation = self.generation()
+        with self._lock:
+            if generation != self._kept_at or len(self._kept) > _KEPT_CHUNKS:
+                self._kept, self._kept_at = {}, generation
+            kept = self._kept
+        found = {rowid: kept.get(rowid) for rowid in rowids}
+        missing = [rowid for rowid, chunk in found.items() if chunk is None]
+        for part in _batched(missing, 900):
+            rows = self.db.execute(
+                f"SELECT {_CHUNK_COLUMNS}, c.rowid FROM {_CHUNK_TABLES} WHERE c.rowid IN ({','.join('?' * len(part))})",
+                part,
+            )
+            found.update((row[-1], _chunk(row)) for row in rows)
+        kept.update((rowid, chunk) for rowid in missing if (chunk := found[rowid]) is not None)
+        return {rowid: chunk for rowid, chunk in found.items() if chunk is not None}
 
     def chunks_by_hash(self, hashes: Sequence[str], kind: str, condition: Condition) -> dict[str, list[Chunk]]:
         """content hash -> its chunks of one kind that satisfy a condition."""
@@ -424,7 +445,7 @@ class Catalog:
     def search_words(self, expression: str, condition: Condition, k: int) -> list[tuple[Chunk, float]]:
         """(chunk, bm25) for an FTS5 expression, best first; bm25 is negated so that more is better."""
         rows = self.db.execute(
-            f"""SELECT {_CHUNK_COLUMNS}, found.score FROM
+            f"""SELECT c.rowid, found.score FROM
                     (SELECT rowid, bm25(words, 4.0, 3.0, 1.0) AS score FROM words WHERE words MATCH ?
                      ORDER BY score LIMIT ?) AS found
                 JOIN chunks c ON c.rowid = found.rowid
@@ -432,8 +453,9 @@ class Catalog:
                 WHERE {condition.sql} ORDER BY found.score LIMIT ?""",
             # A condition drops hits after ranking, so more are ranked where there is one.
             (expression, k if condition.is_trivial else max(2000, 50 * k), *condition.arguments, k),
-        )
-        return [(_chunk(row), -float(row[-1])) for row in rows]
+        ).fetchall()
+        chunks = self._read([rowid for rowid, _ in rows])
+        return [(chunks[rowid], -float(score)) for rowid, score in rows if rowid in chunks]
 
     def count_matching(self, expression: str) -> int:
         """In how many chunks an FTS5 expression occurs."""

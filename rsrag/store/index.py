@@ -31,6 +31,9 @@ class VectorIndex:
     def prepare(self) -> None:
         """Begin to open it in the background: half a second, most of it Chroma's import, while a query is encoded."""
         if self._client is None and self._opening is None:
+            # Shared by everything that is imported meanwhile, and not safe to be imported by two threads at once.
+            import numpy  # noqa: F401, ICN001
+
             self._opening = threading.Thread(target=self._open_early, name="open-index", daemon=True)
             self._opening.start()
 
@@ -68,6 +71,8 @@ class VectorIndex:
 
     def reopen(self) -> None:
         """Forget what was cached: Chroma keeps one client per path and shows it nothing another process wrote."""
+        if (opening := self._opening) is not None:
+            opening.join()
         with self._lock:
             if self._client is not None:
                 from chromadb.api.shared_system_client import SharedSystemClient

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from ..confidence import z_score
 from ..types import Chunk, Filter, Hit, Query, Scene
@@ -20,6 +22,8 @@ from .words import match_expression
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+T = TypeVar("T")
 
 FILTER_BY_IDS = 5000
 """Up to so many matching vectors a filter is passed to Chroma as ids; beyond, hits are fetched and dropped."""
@@ -41,6 +45,7 @@ class Searches:
         self._remembered: OrderedDict[tuple[Any, ...], tuple[NDArray[np.float32], object]] = OrderedDict()
         self._searched: OrderedDict[tuple[Any, ...], tuple[int, list[tuple[Chunk, float]]]] = OrderedDict()
         self._lock = threading.RLock()
+        self._gates: dict[tuple[Any, ...], threading.Lock] = {}
 
     def __len__(self) -> int:
         """How many chunks there are."""
@@ -225,7 +230,18 @@ class Searches:
         counts = {word: self.catalog.count_matching(match_expression(word)) for word in set(words)}
         return {word: math.log((total + 1) / (count + 1)) for word, count in counts.items()}
 
+    def at_once(self, calls: Sequence[Callable[[], T]]) -> list[T]:
+        """The results of some searches, run side by side: Chroma, SQLite and encoders work outside Python's lock."""
+        if len(calls) < 2:
+            return [call() for call in calls]
+        return list(self._pool.map(lambda call: call(), calls))
+
     # -- inside -----------------------------------------------------------------------------------
+
+    @functools.cached_property
+    def _pool(self) -> ThreadPoolExecutor:
+        # Kept, since every thread has its own connection to the catalog; its threads end with the knowledge base.
+        return ThreadPoolExecutor(4, "search")
 
     def _refresh(self) -> None:
         """See what another process finished writing."""
@@ -259,10 +275,16 @@ class Searches:
             if key in self._remembered:
                 self._remembered.move_to_end(key)
                 return self._remembered[key][0]
-        vector = make()
-        with self._lock:
-            # `keep` holds the scene's reader, so that its id is not given to another while it is a key.
-            self._remembered[key] = (vector, keep)
-            while len(self._remembered) > _REMEMBERED_QUERIES:
-                self._remembered.popitem(last=False)
-        return vector
+            gate = self._gates.setdefault(key, threading.Lock())
+        with gate:  # of several lanes that want it at once, one makes it
+            with self._lock:
+                if key in self._remembered:
+                    return self._remembered[key][0]
+            vector = make()
+            with self._lock:
+                # `keep` holds the scene's reader, so that its id is not given to another while it is a key.
+                self._remembered[key] = (vector, keep)
+                self._gates.pop(key, None)
+                while len(self._remembered) > _REMEMBERED_QUERIES:
+                    self._remembered.popitem(last=False)
+            return vector

@@ -185,8 +185,9 @@ class Gazetteer:
         try:
             return parse((self.folder / name).read_bytes())
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            reason = (error.strerror if isinstance(error, OSError) else None) or f"{type(error).__name__}: {error}"
             raise RsragError(
-                f"the gazetteer cannot read {self.folder / name} ({type(error).__name__}: {error}).",
+                f"the gazetteer cannot read {self.folder / name} ({reason}).",
                 "Install rsrag again, or give the folder of a places pack.",
             ) from error
 

@@ -31,30 +31,51 @@ def outline(scene: Scene) -> tuple[NDArray[np.float64], NDArray[np.float64]] | N
 
     if scene.bbox is None:
         return None
-    ring = _from_pixels(scene) if scene.transform and scene.crs else None
+    ring = _from_pixels(scene)
     if ring is None:
         corners = scene.footprint if len(scene.footprint) >= 4 else box_ring(scene.bbox)
         ring = np.array([*corners, *(corners[:1] if corners[0] != corners[-1] else ())], dtype=float).T
     return np.unwrap(ring[0], period=360), ring[1]
 
 
+def centre(scene: Scene) -> tuple[float, float] | None:
+    """(longitude, latitude) of the scene's middle pixel, or of its box; None when it has no place on Earth."""
+    if scene.bbox is None:
+        return None
+    import numpy as np
+
+    middle = _to_degrees(scene, np.array([scene.width / 2]), np.array([scene.height / 2]))
+    # A box around a pole, or around a scene that lies askew, has its middle elsewhere.
+    return (float(middle[0, 0]), float(middle[1, 0])) if middle is not None else scene.bbox.center
+
+
 def _from_pixels(scene: Scene) -> NDArray[np.float64] | None:
     import numpy as np
-    from pyproj import Transformer
-    from pyproj.exceptions import ProjError
 
-    assert scene.transform and scene.crs
-    a, b, c, d, e, f = scene.transform[:6]
     along = np.linspace(0, 1, STEPS + 1)[:-1]
     zeros, ones = np.zeros(STEPS), np.ones(STEPS)
     col = np.concatenate([along, ones, 1 - along, zeros, [0]]) * scene.width
     row = np.concatenate([zeros, along, ones, 1 - along, [0]]) * scene.height
+    return _to_degrees(scene, col, row)
+
+
+def _to_degrees(scene: Scene, col: NDArray[np.float64], row: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    """(2, n) longitudes -180..180 and latitudes of pixel positions; None where the file cannot tell."""
+    import numpy as np
+    from pyproj import Transformer
+    from pyproj.exceptions import ProjError
+
+    if not scene.transform or not scene.crs:
+        return None
+    a, b, c, d, e, f = scene.transform[:6]
     try:
         transformer = Transformer.from_crs(scene.crs, "EPSG:4326", always_xy=True)
-        ring = np.array(transformer.transform(a * col + b * row + c, d * col + e * row + f))
+        lons, lats = transformer.transform(a * col + b * row + c, d * col + e * row + f)
     except ProjError:
         return None
-    return ring if np.isfinite(ring).all() else None  # else a corner lies off the Earth: its box must do
+    places = np.array([np.asarray(lons), np.clip(lats, -90, 90)])
+    places[0] = np.where(np.abs(places[0]) > 180, (places[0] + 180) % 360 - 180, places[0])
+    return places if np.isfinite(places).all() else None  # else a corner lies off the Earth: its box must do
 
 
 def box_ring(box: BBox) -> tuple[tuple[float, float], ...]:

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Final
 from rsrag import Quantity, Query, RsragError, Scene, ToolResult
 
 from .gazetteer import OPEN_WATER, Gazetteer, Place
-from .ground import box_ring, extents, geod, outline
+from .ground import box_ring, centre, extents, geod, outline
 from .wording import compass, distance, latitude, listed, longitude
 
 _ASKED: Final = re.compile(
@@ -55,19 +55,20 @@ class Locate:
     def __call__(self, scene: Scene) -> ToolResult:
         """Name the country a scene lies in, and the nearest towns, water, airport and port.
 
-        Distances are geodesics on WGS 84 from the middle of the scene's bounding box. Values: latitude and
-        longitude of that middle (degrees), "distance to NAME" (km). The GeoJSON holds the places named.
+        Distances are geodesics on WGS 84 from the scene's middle pixel. Values: latitude and longitude of that
+        middle (degrees), "distance to NAME" (km). The GeoJSON holds the places named.
         Raises `RsragError` when the gazetteer cannot be read.
         """
-        if scene.bbox is None:
+        middle = centre(scene)
+        if middle is None:
             hint = "To place the scene, give a georeferenced file, or say where it lies with --near W,S,E,N."
             return ToolResult(_NO_PLACE, caveats=(hint,))
-        lon, lat = scene.bbox.center
+        lon, lat = middle
         gazetteer = _gazetteer(self.places)
         inside = _Inside(scene)
         towns = _towns(gazetteer, lon, lat, inside)
         country, metres = gazetteer.country(lon, lat)
-        text = [*_country(gazetteer, scene, country, metres), *_about_towns(towns, country, inside)]
+        text = [*_country(gazetteer, scene, middle, country, metres), *_about_towns(towns, country, inside)]
         named = list(towns)
         coast = gazetteer.coast(lon, lat) if metres == 0 else None  # outside the outline, it was said already
         if coast:
@@ -148,18 +149,19 @@ def _part_of(town: Place, other: Place) -> bool:
     return float(geod().inv(town.lon, town.lat, other.lon, other.lat)[2]) < 20_000
 
 
-def _country(gazetteer: Gazetteer, scene: Scene, name: str, metres: float) -> Iterator[str]:
+def _country(
+    gazetteer: Gazetteer, scene: Scene, middle: tuple[float, float], name: str, metres: float
+) -> Iterator[str]:
     assert scene.bbox is not None
-    lon, lat = scene.bbox.center
     digits = 2 if min(extents(scene.bbox)) > 2000 else 4  # of two decimals the last is about a kilometre
-    centre = f"{latitude(lat, digits)}, {longitude(lon, digits)}"
+    where = f"{latitude(middle[1], digits)}, {longitude(middle[0], digits)}"
     if name == OPEN_WATER:
-        yield f"The scene lies in open water, centred on {centre}, more than 50 km from any country on the map."
+        yield f"The scene lies in open water, centred on {where}, more than 50 km from any country on the map."
     elif metres >= 1000:
         away = f"the nearest land or town on a coarse map is {distance(metres)} away"
-        yield f"The scene lies in or just off {_article(name)}, centred on {centre}; {away}."
+        yield f"The scene lies in or just off {_article(name)}, centred on {where}; {away}."
     else:
-        yield f"The scene lies in {_article(name)}, centred on {centre}."
+        yield f"The scene lies in {_article(name)}, centred on {where}."
     ring = outline(scene)
     assert ring is not None
     if max(extents(scene.bbox)) > 20_000 and abs(ring[0][-1] - ring[0][0]) < 180:  # less is finer than the map

@@ -49,14 +49,18 @@ class _Segments:
 
 
 class Outlines:
-    """The features of a GeoJSON file, given as its bytes. Raises what json raises, and KeyError, for another file."""
+    """The features of a GeoJSON file, given as its bytes. Raises ValueError or KeyError for another file."""
 
     def __init__(self, raw: bytes) -> None:
-        self.areas: list[Area] = []
-        for feature in json.loads(raw)["features"]:
-            facts = feature["properties"]
-            shape = shapely.from_geojson(json.dumps(feature["geometry"]))
-            self.areas.append(Area(facts["id"], facts["name"], facts.get("iso_a2") or "", facts.get("kind", ""), shape))
+        facts = [feature["properties"] for feature in json.loads(raw)["features"]]
+        try:
+            shapes = shapely.get_parts(shapely.from_geojson(raw))  # one geometry per feature
+        except shapely.errors.ShapelyError as error:
+            raise ValueError(str(error)) from error
+        self.areas = [
+            Area(fact["id"], fact["name"], fact.get("iso_a2") or "", fact.get("kind", ""), shape)
+            for fact, shape in zip(facts, shapes, strict=True)
+        ]
 
     def containing(self, lon: float, lat: float) -> list[Area]:
         """The areas that hold a position or touch it."""

@@ -177,11 +177,15 @@ class Assistant:
         return [self.plugins.create("retriever", name) for name in self.plugins.offers("retriever")]
 
     def search_all(self, query: Query) -> Retrieval:
-        """What the lanes find, without the join: a search shows what was asked for and not what belongs to it."""
+        """What the lanes find, without the join: a search shows what was asked for and not what belongs to it.
+
+        Images and passages take turns: their fused scores come from different lanes and do not compare.
+        """
         lanes = [lane for lane in self.lanes() if lane.name != "image-name"]
         depth = max(50, query.k)
         found = retrieve(query, self.kb, lanes, self.fuse, reranker=self.reranker, depth=depth, join=False)
-        return Retrieval(found.hits[: query.k], found.lanes, found.subjects)
+        hits = gather.alternated([hit for hit in found.hits if hit.chunk.part != "label"])
+        return Retrieval(tuple(hits[: query.k]), found.lanes, found.subjects)
 
     def run(self, query: Query, ledger: Ledger | None = None, history: Sequence[Turn] = ()) -> Iterator[Event]:
         """The loop itself."""

@@ -26,6 +26,9 @@ LEAST_SHARE = 0.6
 LEAST_MARGIN = 0.25
 LEAST_Z = 1.8
 
+STRONG_TEXT = (2.8, 1.8)
+STRONG_IMAGE = (3.3, 2.6)
+
 Strength = Literal["strong", "fair", "weak"]
 
 
@@ -52,11 +55,13 @@ def z_score(cosine: float, null: Sequence[float] | None) -> float | None:
     return (cosine - null[0]) / null[1]
 
 
-def strength(z: float | None) -> Strength:
-    """A similarity in a word."""
+def strength(z: float | None, kind: str = "text") -> Strength:
+    """A similarity in a word. What counts is higher for images, of which the best of many unrelated come out at
+    2.5 (`benchmarks/strength.py` shows the z of good and of unrelated questions)."""
+    strong, fair = STRONG_IMAGE if kind == "image" else STRONG_TEXT
     if z is None:
         return "fair"
-    return "strong" if z >= 4.5 else "fair" if z >= 3 else "weak"
+    return "strong" if z >= strong else "fair" if z >= fair else "weak"
 
 
 def best_by_subject(hits: Sequence[Hit], best: int) -> dict[str, float]:

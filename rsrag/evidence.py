@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import zip_longest
 from pathlib import Path
 
 from .answering.ledger import chunk_key, tool_key
+from .confidence import strength
 from .types import Chunk, Evidence, Hit, Provenance, SceneVote, ToolResult
 
 MOST_IMAGES = 3
@@ -17,11 +19,11 @@ def from_hits(
 ) -> list[Evidence]:
     """Up to `k` passages and a few images, in fused order. `find` tells where an image can be opened.
 
-    One subject gets at most half of the passages unless it is what a scene was named as: then its own texts may
-    fill them. Images are those of the named subject where there is one, so that the verdict can be seen.
+    One subject gets at most half of the passages, or four, unless it is what a scene was named as: then its own texts
+    may fill them. Images are those of the named subject where there is one, so that the verdict can be seen.
     """
     named = {v.label for v in votes if v.label}
-    most = k if named else max(MOST_PER_SUBJECT, k // 2)
+    most = max(MOST_PER_SUBJECT, k // 2)
     texts: list[Hit] = []
     later: list[Hit] = []
     images: list[Hit] = []
@@ -32,7 +34,8 @@ def from_hits(
             continue
         hashes.add(hit.chunk.content_hash)
         if hit.chunk.kind == "image":
-            images.append(hit)
+            if _worth_showing(hit):
+                images.append(hit)
             continue
         subject = hit.chunk.subject
         if subject in named or per_subject.get(subject, 0) < most:
@@ -42,6 +45,17 @@ def from_hits(
             later.append(hit)
     images.sort(key=lambda h: h.chunk.subject not in named)  # stable: fused order within
     return [_of_hit(h, find) for h in [*(texts + later)[:k], *images[:MOST_IMAGES]]]
+
+
+def _worth_showing(hit: Hit) -> bool:
+    """A picture found by words alone must be better than what any words would find."""
+    return any(lane.startswith("image") for lane in hit.lanes) or strength(hit.z, "image") != "weak"
+
+
+def alternated(hits: Sequence[Hit]) -> list[Hit]:
+    """The hits with images and passages in turns, each kind in its own order; images first."""
+    kinds = [[h for h in hits if h.chunk.kind == "image"], [h for h in hits if h.chunk.kind != "image"]]
+    return [hit for pair in zip_longest(*kinds) for hit in pair if hit is not None]
 
 
 def _of_hit(hit: Hit, find: Callable[[Chunk], Path | None] | None) -> Evidence:

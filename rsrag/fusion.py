@@ -60,14 +60,16 @@ def rrf(lanes: Lanes, voting: Collection[str], weights: Mapping[str, float] | No
     return _ranked(merged, scores)
 
 
-def weighted(lanes: Lanes, voting: Collection[str], alpha: float = 0.7) -> list[Hit]:
+def weighted(
+    lanes: Lanes, voting: Collection[str], alpha: float = 0.7, *, measured: Collection[str] | None = None
+) -> list[Hit]:
     """RS-RAG's formula on each text chunk: alpha * cos(image, subject) + (1 - alpha) * cos(question, text).
 
     `alpha` in 0..1. A term whose lane is missing altogether is left out and the other takes its weight. Image
-    chunks keep alpha * their own cosine. Only lanes whose raw score is a cosine count.
+    chunks keep alpha * their own cosine. Only the lanes in `measured` count, those whose raw score is a cosine (default: all).
     """
     merged = _merge(lanes)
-    cosine = {name: hits for name, hits in lanes.items() if hits and all(abs(h.lanes[name][1]) <= 1.0001 for h in hits)}
+    cosine = {name: hits for name, hits in lanes.items() if hits and (measured is None or name in measured)}
     images: dict[str, float] = {}
     for name in cosine:
         if name in voting:

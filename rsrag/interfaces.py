@@ -86,7 +86,8 @@ class Knowledge(Protocol):
 @runtime_checkable
 class Retriever(Protocol):
     """One lane. `needs` lists what the query must have, else the lane is skipped. `votes` is True for a lane
-    that is asked by the scene, whose hits speak for their whole subject."""
+    that is asked by the scene, whose hits speak for their whole subject. An attribute `score = "cosine"` tells that
+    its raw scores are cosines, which the fusion `weighted` needs."""
 
     name: ClassVar[str]
     needs: ClassVar[tuple[Need, ...]]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -16,7 +15,8 @@ from .types import Hit, LaneReport, Query, Retrieval, SceneVote
 if TYPE_CHECKING:
     from .store.knowledge_base import KnowledgeBase
 
-Fuse = Callable[[Mapping[str, Sequence[Hit]], set[str]], list[Hit]]
+Fuse = Callable[[Mapping[str, Sequence[Hit]], set[str], set[str]], list[Hit]]
+"""(lanes, names of those asked by the scene, names of those whose raw score is a cosine) -> fused hits."""
 
 DEPTH = 50
 """How many hits each lane is asked for."""
@@ -28,11 +28,11 @@ JOINED_SUBJECTS = 3
 def fusion(name: str, alpha: float = 0.7) -> Fuse:
     """The fusion called "rrf", or "weighted" with its alpha (0..1)."""
     if name == "rrf":
-        return rrf
+        return lambda lanes, voting, measured: rrf(lanes, voting)
     if name == "weighted":
         if not 0 <= alpha <= 1:
             raise UsageError(f"alpha is {alpha:g}; it must lie in 0..1.")
-        return lambda lanes, voting: weighted(lanes, voting, alpha)
+        return lambda lanes, voting, measured: weighted(lanes, voting, alpha, measured=measured)
     raise UsageError(f"there is no fusion called '{name}'.", "There are: rrf, weighted.")
 
 
@@ -56,7 +56,8 @@ def retrieve(
     reports: list[LaneReport] = []
     failures: list[Exception] = []
     voting = {lane.name for lane in lanes if getattr(lane, "votes", False)}
-    for report, hits, failure in kb.at_once([functools.partial(_run, lane, query, kb, depth) for lane in lanes]):
+    for lane in lanes:
+        report, hits, failure = _run(lane, query, kb, depth)
         reports.append(report)
         if failure is not None:
             failures.append(failure)
@@ -70,15 +71,14 @@ def retrieve(
     subjects = _subjects(found, voting, votes)
     if join and (joined := _join(query, kb, subjects)):
         found["subject"] = joined
-    hits = fuse(found, voting)
+    measured = {lane.name for lane in lanes if getattr(lane, "score", "") == "cosine"} | {"subject"}
+    hits = fuse(found, voting, measured)
     if reranker is not None:
         hits = list(reranker.rerank(query, hits))
     return Retrieval(tuple(hits), tuple(reports), subjects)
 
 
-def _run(
-    lane: Any, query: Query, kb: KnowledgeBase, depth: int
-) -> tuple[LaneReport, Sequence[Hit], Exception | None]:
+def _run(lane: Any, query: Query, kb: KnowledgeBase, depth: int) -> tuple[LaneReport, Sequence[Hit], Exception | None]:
     """One lane: how it ended, what it found, and what it raised."""
     missing = [need for need in lane.needs if not _has(query, need)]
     if missing:

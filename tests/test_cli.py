@@ -156,7 +156,9 @@ def test_a_page_of_results(shell: Shell) -> None:
 
 
 def test_classify_and_caption(shell: Shell) -> None:
-    done = json.loads(shell("classify", "imagery/blue.png", "--labels", "blue,red,green", "--kb", "work", "--json").stdout)
+    done = json.loads(
+        shell("classify", "imagery/blue.png", "--labels", "blue,red,green", "--kb", "work", "--json").stdout
+    )
     assert done["label"] == "blue"
     (shell.cwd / "labels.txt").write_text("red\nblue\n")
     assert shell("classify", "imagery/red.png", "--labels", "labels.txt", "--kb", "work").stdout.startswith("red")

@@ -69,7 +69,8 @@ def test_z_score(cosine: float, null: tuple[float, ...] | None, z: float | None)
 
 
 def test_strength_grows_with_z_and_is_fair_where_unknown() -> None:
-    assert [strength(z) for z in (-1, 2.9, 3, 4.4, 4.5, 9)] == ["weak", "weak", "fair", "fair", "strong", "strong"]
+    assert [strength(z) for z in (-1, 1.7, 1.9, 2.7, 2.9, 9)] == ["weak", "weak", "fair", "fair", "strong", "strong"]
+    assert [strength(z, "image") for z in (2.5, 2.7, 3.2, 3.4)] == ["weak", "fair", "fair", "strong"]
     assert strength(None) == "fair"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
@@ -15,7 +16,7 @@ def hit(key: str, subject: str = "s", kind: str = "text", part: str = "text", co
     place = Provenance("src", key, subject)
     image = f"{key}.jpg" if kind == "image" else ""
     made = Chunk(key, kind, part, 0, f"T {key}", f"Text {key}.", content or key, place, image, {}, BBox(1, 2, 3, 4))  # type: ignore[arg-type]
-    return Hit(made, 0.5, {"words": (1, 3.0), "text-text": (2, 0.4)}, 2.5)
+    return Hit(made, 0.5, {"words": (1, 3.0), "text-text": (2, 0.4)}, 3.0)
 
 
 def keys(evidence: Sequence[Evidence], kind: str = "") -> list[str]:
@@ -30,14 +31,21 @@ def test_a_hit_becomes_evidence_with_all_that_is_known() -> None:
         title="T a",
         text="Text a.",
         provenance=Provenance("src", "a", "port"),
+        part="image",
         images=("a.jpg",),
         via=("words", "text-text"),
         score=0.5,
         bbox=BBox(1, 2, 3, 4),
-        z=2.5,
+        z=3.0,
         key=e.key,
     )
     assert e.key and e.key != from_hits([hit("b")], 8)[0].key
+
+
+def test_a_picture_is_named_by_where_it_can_be_opened() -> None:
+    hits = [hit("a", kind="image"), hit("gone", kind="image"), hit("t")]
+    found = from_hits(hits, 8, find=lambda chunk: Path("/archive/a.tif") if chunk.id == "a" else None)
+    assert [e.images for e in found] == [(), ("/archive/a.tif",), ()]
 
 
 @pytest.mark.parametrize("k", [1, 3, 8])
@@ -102,3 +110,17 @@ def test_a_ledger_knows_evidence_again() -> None:
     first = ledger.add_all(from_hits([hit("a"), hit("b")], 8))
     again = ledger.add_all([*from_hits([hit("c"), hit("b")], 8), from_tool("area", "A", ToolResult("x"))])
     assert [e.number for e in first] == [1, 2] and [e.number for e in again] == [3, 2, 4]
+
+
+def test_pictures_that_any_words_would_find_are_left_out() -> None:
+    weak = hit("far", kind="image", part="image")
+    unrelated = Hit(weak.chunk, 0.5, {"text-image": (1, 0.2)}, 2.0)
+    example = Hit(hit("like", kind="image", part="image").chunk, 0.5, {"image-image": (1, 0.5)}, 2.0)
+    assert keys(from_hits([unrelated, example], 8)) == ["like"]
+
+
+def test_search_results_take_turns() -> None:
+    from rsrag.evidence import alternated
+
+    hits = [hit("t0"), hit("t1"), hit("t2"), hit("i0", kind="image"), hit("i1", kind="image")]
+    assert [h.chunk.id for h in alternated(hits)] == ["i0", "t0", "i1", "t1", "t2"]

@@ -120,7 +120,7 @@ def test_weights_are_renormalised_when_a_side_is_missing() -> None:
 
 def test_scores_that_are_no_cosines_do_not_enter_the_formula() -> None:
     words = lane("words", ("other", "atlantis", "text", 14.2), ("d-history", "dubrovnik", "text", 0.3))
-    got = scores(weighted({**SEEN, **ASKED, **words}, VOTING, 0.7))
+    got = scores(weighted({**SEEN, **ASKED, **words}, VOTING, 0.7, measured={*SEEN, *ASKED}))
     assert got == pytest.approx(scores(weighted({**SEEN, **ASKED}, VOTING, 0.7)))
     only = weighted(words, VOTING, 0.7)
     assert {h.chunk.id for h in only} == {"other", "d-history"}
@@ -144,6 +144,14 @@ def test_a_chunk_found_by_two_lanes_keeps_both_and_the_better_z() -> None:
     (hit,) = rrf(lanes, VOTING)
     assert dict(hit.lanes) == {"words": (1, 0.5), "text-text": (1, 0.5), "more": (1, 0.1)}
     assert hit.z == 4.0
+
+
+def test_a_tie_stays_a_tie_whatever_the_order_of_the_lanes() -> None:
+    ranks = {"x": (1, 7), "y": (2, 1), "z": (7, 2)}  # the same three ranks, whose plain sums differ by their order
+    lanes = {n: [Hit(chunk(key), 0.0, {n: (r, 0.5)}) for key, r in zip("ab", ranks[n], strict=True)] for n in ranks}
+    for order in ("xyz", "xzy", "zyx", "yzx"):
+        a, b = rrf({name: lanes[name] for name in order}, VOTING)
+        assert (a.chunk.id, b.chunk.id) == ("a", "b") and a.score == b.score
 
 
 def test_nothing_found_is_nothing_fused() -> None:

@@ -110,7 +110,15 @@ def test_near_ranks_by_distance_also_over_the_date_line(kb: KnowledgeBase) -> No
 
 def test_words_in_a_question_are_never_search_syntax(kb: KnowledgeBase) -> None:
     kb.add(Records(HARBOUR))
-    for text in ('cranes" OR "', "cranes NEAR/2 (quay", "cranes*^", "-cranes", "title:cranes", "crane's", "'; DROP TABLE"):
+    for text in (
+        'cranes" OR "',
+        "cranes NEAR/2 (quay",
+        "cranes*^",
+        "-cranes",
+        "title:cranes",
+        "crane's",
+        "'; DROP TABLE",
+    ):
         kb.search_text(Query(text), 5)
     assert ids(kb.search_text(Query("cranes AND AND"), 5)) == ["harbour"]
 
@@ -277,7 +285,10 @@ def test_threads_share_one_knowledge_base(kb: KnowledgeBase) -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda p: p.write_text("not sqlite at all, but long enough to be read as a header" * 20), "damaged or no database"),
+        (
+            lambda p: p.write_text("not sqlite at all, but long enough to be read as a header" * 20),
+            "damaged or no database",
+        ),
         (lambda p: sqlite3.connect(p).execute("CREATE TABLE t (x)"), "is not an rsrag catalog"),
     ],
 )

@@ -35,7 +35,7 @@ def _card(kb: KnowledgeBase, hit: Hit, rank: int) -> Card:
         kind=chunk.kind,
         title=chunk.title,
         text=chunk.text,
-        strength=strength(hit.z),
+        strength=strength(hit.z, chunk.kind) if hit.z is not None else "",
         license=origin.license,
         attribution=origin.attribution,
         source=origin.source,

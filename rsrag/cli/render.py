@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..confidence import strength
@@ -66,7 +66,7 @@ def sources_table(evidence: Sequence[Evidence]) -> Any:
             f"[{item.number}]".replace("[", r"\["),
             _escape(_title(item)),
             _escape(_origin(item)),
-            "" if item.kind == "tool" or item.z is None else strength(item.z),
+            "" if item.kind == "tool" else _match(item.z, item.kind, item.via),
             _short_id(item.key),
         )
     return table
@@ -106,25 +106,30 @@ def print_hits(session: Session, hits: Sequence[Hit]) -> None:
 
     if not hits:
         return
-    table = Table(box=None, padding=(0, 1), pad_edge=False, header_style="dim")
-    table.add_column("", justify="right", no_wrap=True)
-    table.add_column("Kind", no_wrap=True)
-    table.add_column("Title", ratio=3, overflow="fold")
-    table.add_column("What", ratio=5, overflow="ellipsis", no_wrap=True)
-    table.add_column("Match", no_wrap=True)
-    table.add_column("ID", no_wrap=True, style="dim")
+    table = Table(box=None, padding=(0, 1), pad_edge=False, header_style="dim", expand=True)
+    table.add_column("", justify="right", no_wrap=True, width=max(2, len(str(len(hits)))))
+    table.add_column("Title", ratio=2, overflow="ellipsis", no_wrap=True)
+    table.add_column("What", ratio=3, overflow="ellipsis", no_wrap=True)
+    table.add_column("Match", no_wrap=True, width=7)
+    table.add_column("ID", no_wrap=True, style="dim", width=8)
     for rank, hit in enumerate(hits, 1):
         chunk = hit.chunk
-        what = chunk.image if chunk.kind == "image" else chunk.text
+        what = f"image {chunk.image}" if chunk.kind == "image" else chunk.text.removeprefix(f"{chunk.title}: ")
         table.add_row(
             str(rank),
-            chunk.kind,
             _escape(harmless(chunk.title)),
             _escape(" ".join(harmless(what).split())),
-            strength(hit.z) if hit.z is not None else "by name" if "words" in hit.lanes else "",
+            _match(hit.z, chunk.kind, hit.lanes),
             chunk.id[:8],
         )
     session.out.print(table)
+
+
+def _match(z: float | None, kind: str, lanes: Iterable[str]) -> str:
+    """How near something is, in a word; or how it was found, where nearness was not measured."""
+    if z is not None:
+        return strength(z, kind)
+    return "nearby" if "near-by" in lanes else "by word" if "words" in lanes else "by name" if "named" in lanes else ""
 
 
 def print_shares(session: Session, result: Classification) -> None:
@@ -182,7 +187,7 @@ def evidence_json(item: Evidence, kb: KnowledgeBase) -> dict[str, Any]:
         "subject": origin.subject or None,
         "page": origin.page,
         "score": round(item.score, 6),
-        "strength": strength(item.z) if item.z is not None else None,
+        "strength": strength(item.z, item.kind) if item.z is not None else None,
         "bbox": list(item.bbox.as_tuple()) if item.bbox else None,
     }
 
@@ -204,7 +209,7 @@ def hit_json(hit: Hit, rank: int, kb: KnowledgeBase) -> dict[str, Any]:
         "role": origin.role,
         "subject": origin.subject,
         "score": round(hit.score, 6),
-        "strength": strength(hit.z) if hit.z is not None else None,
+        "strength": strength(hit.z, chunk.kind) if hit.z is not None else None,
         "lanes": {name: {"rank": r, "score": round(s, 5)} for name, (r, s) in hit.lanes.items()},
         "facets": {key: list(v) if isinstance(v, tuple) else v for key, v in chunk.facets.items()},
         "bbox": list(chunk.bbox.as_tuple()) if chunk.bbox else None,

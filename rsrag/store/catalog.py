@@ -401,6 +401,19 @@ class Catalog:
             found.update((digest, np.frombuffer(blob, np.float32)) for digest, blob in rows)
         return found
 
+    def all_vectors(self, space: str, limit: int) -> tuple[list[str], NDArray[np.float32] | None]:
+        """(content hashes, rows) of a space, or ([], None) where it holds none or more than `limit`."""
+        import numpy as np
+
+        rows = self.db.execute(
+            "SELECT content_hash, vector FROM vectors WHERE space = ? LIMIT ?", (space, limit + 1)
+        ).fetchall()
+        if not rows or len(rows) > limit:
+            return [], None
+        return [row[0] for row in rows], np.frombuffer(b"".join(row[1] for row in rows), np.float32).reshape(
+            len(rows), -1
+        )
+
     # -- reading chunks ---------------------------------------------------------------------------
 
     def chunks(self, where: str, arguments: Sequence[Any], tail: str = "") -> list[Chunk]:

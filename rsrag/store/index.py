@@ -112,3 +112,28 @@ class VectorIndex:
             query_embeddings=vector[None, :], n_results=k, include=["distances"], **({"ids": list(ids)} if ids else {})
         )
         return [(i, 1.0 - float(d)) for i, d in zip(result["ids"][0], result["distances"][0], strict=True)]
+
+
+class ExactIndex:
+    """The vectors of a small space in memory, every one of them compared. `rows` is (n, dim), unit length."""
+
+    def __init__(self, ids: Sequence[str], rows: NDArray[np.float32]) -> None:
+        self.ids = ids
+        self.rows = rows
+        self.place = {id: row for row, id in enumerate(ids)}
+
+    def query(self, vector: NDArray[np.float32], k: int, ids: Sequence[str] | None = None) -> list[tuple[str, float]]:
+        """The `k` nearest (id, cosine), best first; only among `ids` where given. `vector` is (dim,)."""
+        import numpy as np
+
+        if ids is None:
+            among = np.arange(len(self.ids))
+            cosines = self.rows @ vector
+        else:
+            among = np.array(sorted(self.place[id] for id in ids if id in self.place), np.intp)
+            cosines = self.rows[among] @ vector
+        if k < 1 or not len(among):
+            return []
+        best = np.argpartition(-cosines, k - 1)[:k] if k < len(cosines) else np.arange(len(cosines))
+        best = best[np.argsort(-cosines[best], kind="stable")]
+        return [(self.ids[row], float(cosine)) for row, cosine in zip(among[best], cosines[best], strict=True)]

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import functools
 import math
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal
 
 from ..confidence import z_score
 from ..types import Chunk, Filter, Hit, Query, Scene
 from .catalog import Catalog
 from .filters import Condition, condition, polygon_keeps
-from .index import VectorIndex
+from .index import ExactIndex, VectorIndex
 from .nearness import grown, kilometres
 from .spaces import KIND, Space, Spaces
 from .words import match_expression
@@ -23,7 +21,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-T = TypeVar("T")
+EXACT_UP_TO = 10_000
+"""A space of at most so many vectors is searched in memory, all of it; a larger one by Chroma. Importing Chroma
+takes longer than reading and comparing them."""
 
 FILTER_BY_IDS = 5000
 """Up to so many matching vectors a filter is passed to Chroma as ids; beyond, hits are fetched and dropped."""
@@ -45,7 +45,7 @@ class Searches:
         self._remembered: OrderedDict[tuple[Any, ...], tuple[NDArray[np.float32], object]] = OrderedDict()
         self._searched: OrderedDict[tuple[Any, ...], tuple[int, list[tuple[Chunk, float]]]] = OrderedDict()
         self._lock = threading.RLock()
-        self._gates: dict[tuple[Any, ...], threading.Lock] = {}
+        self._small: dict[str, tuple[int, ExactIndex | None]] = {}
 
     def __len__(self) -> int:
         """How many chunks there are."""
@@ -63,8 +63,9 @@ class Searches:
         self._refresh()
         if space not in self.spaces:
             return []
-        self.index.prepare()
         null = self.spaces.null(space, by)
+        if self._exact(space) is None:
+            self.index.prepare()
         near = self._near_chunks(query, space, self._query_vectors(query, space, by), k)
         return [
             Hit(chunk, cosine, {lane: (rank, cosine)}, z_score(cosine, null))
@@ -103,6 +104,10 @@ class Searches:
         return found
 
     def _nearest(self, space: Space, vector: NDArray[np.float32], k: int, where: Condition) -> list[tuple[str, float]]:
+        exact = self._exact(space)
+        if exact is not None:
+            wanted = None if where.is_trivial else self.catalog.hashes(KIND[space], where, -1)
+            return exact.query(vector, k, wanted)
         if where.is_trivial:
             return self.index.query(space, vector, k)
         ids = self.catalog.hashes(KIND[space], where, FILTER_BY_IDS + 1)
@@ -230,18 +235,19 @@ class Searches:
         counts = {word: self.catalog.count_matching(match_expression(word)) for word in set(words)}
         return {word: math.log((total + 1) / (count + 1)) for word, count in counts.items()}
 
-    def at_once(self, calls: Sequence[Callable[[], T]]) -> list[T]:
-        """The results of some searches, run side by side: Chroma, SQLite and encoders work outside Python's lock."""
-        if len(calls) < 2:
-            return [call() for call in calls]
-        return list(self._pool.map(lambda call: call(), calls))
-
     # -- inside -----------------------------------------------------------------------------------
 
-    @functools.cached_property
-    def _pool(self) -> ThreadPoolExecutor:
-        # Kept, since every thread has its own connection to the catalog; its threads end with the knowledge base.
-        return ThreadPoolExecutor(4, "search")
+    def _exact(self, space: Space) -> ExactIndex | None:
+        """All vectors of a small space, read from the catalog once per change; None for a larger one."""
+        with self._lock:
+            generation, exact = self._small.get(space, (-1, None))
+        if generation != self._generation:
+            generation = self._generation
+            ids, rows = self.catalog.all_vectors(space, EXACT_UP_TO)
+            exact = ExactIndex(ids, rows) if rows is not None else None
+            with self._lock:
+                self._small[space] = (generation, exact)
+        return exact
 
     def _refresh(self) -> None:
         """See what another process finished writing."""
@@ -275,16 +281,10 @@ class Searches:
             if key in self._remembered:
                 self._remembered.move_to_end(key)
                 return self._remembered[key][0]
-            gate = self._gates.setdefault(key, threading.Lock())
-        with gate:  # of several lanes that want it at once, one makes it
-            with self._lock:
-                if key in self._remembered:
-                    return self._remembered[key][0]
-            vector = make()
-            with self._lock:
-                # `keep` holds the scene's reader, so that its id is not given to another while it is a key.
-                self._remembered[key] = (vector, keep)
-                self._gates.pop(key, None)
-                while len(self._remembered) > _REMEMBERED_QUERIES:
-                    self._remembered.popitem(last=False)
-            return vector
+        vector = make()
+        with self._lock:
+            # `keep` holds the scene's reader, so that its id is not given to another while it is a key.
+            self._remembered[key] = (vector, keep)
+            while len(self._remembered) > _REMEMBERED_QUERIES:
+                self._remembered.popitem(last=False)
+        return vector

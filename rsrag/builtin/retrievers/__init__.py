@@ -13,6 +13,7 @@ class ImageToImage:
     """Images that look like the scene."""
 
     name: ClassVar[str] = "image-image"
+    score: ClassVar[str] = "cosine"
     needs: ClassVar[tuple[Need, ...]] = ("scene",)
     votes: ClassVar[bool] = True
 
@@ -24,6 +25,7 @@ class ImageToName:
     """Labels and captions that fit the scene: what names it."""
 
     name: ClassVar[str] = "image-name"
+    score: ClassVar[str] = "cosine"
     needs: ClassVar[tuple[Need, ...]] = ("scene",)
     votes: ClassVar[bool] = True
 
@@ -35,6 +37,7 @@ class TextToImage:
     """Images that show what the question says."""
 
     name: ClassVar[str] = "text-image"
+    score: ClassVar[str] = "cosine"
     needs: ClassVar[tuple[Need, ...]] = ("text",)
     votes: ClassVar[bool] = False
 
@@ -46,6 +49,7 @@ class TextToText:
     """Passages that mean what the question means."""
 
     name: ClassVar[str] = "text-text"
+    score: ClassVar[str] = "cosine"
     needs: ClassVar[tuple[Need, ...]] = ("text",)
     votes: ClassVar[bool] = False
 

@@ -28,7 +28,8 @@ ROWS: list[set[str]] = [
     {"evidence"},  # pure too; keys its evidence as the ledger of answering does
     {"hookspecs"},
     {"plugins", "config", "packs"},
-    {"images"},  # how scene.py reads pixels
+    {"images", "hints", "placing"},  # how scene.py reads pixels, and what stands beside them
+    {"rasters"},
     {"scene", "store"},
     {"ingest", "retrieval"},
     {"assistant"},

@@ -11,7 +11,19 @@ import sys
 import tempfile
 from pathlib import Path
 
-from common import HERE, REPOSITORY, RSRAG, Row, arguments, compare, default_store, interleaved, run, show, starter_folder
+from common import (
+    HERE,
+    REPOSITORY,
+    RSRAG,
+    Row,
+    arguments,
+    compare,
+    default_store,
+    interleaved,
+    run,
+    show,
+    starter_folder,
+)
 
 TITLE = "ask, in a new process"
 QUESTION = "what is this, and how can I tell?"

@@ -133,11 +133,11 @@ def data(*needed: str) -> Path | None:
 def unpack(folder: Path, target: Path, names: Sequence[str], *, first: int | None = None) -> list[Path]:
     """Images of imagetext/NAME.tar below `target`, taken evenly from the whole archive; at most `first` in all."""
     files: list[Path] = []
-    for name in names:
+    for position, name in enumerate(names):
         with tarfile.open(folder / "imagetext" / f"{name}.tar") as archive:
             members = [m for m in archive.getmembers() if m.isfile()]
             if first is not None:
-                share = first // len(names)
+                share = min((first - len(files)) // (len(names) - position), len(members))
                 members = [members[i * len(members) // share] for i in range(share)]
             archive.extractall(target, members, filter="data")
             files += [target / m.name for m in members]

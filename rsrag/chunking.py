@@ -40,6 +40,7 @@ def chunk(
                     text=text,
                     content_hash=text_hash(spoken(section.part, record.title, heading, text)),
                     provenance=provenance(record, source, role, section.page, heading),
+                    aliases=record.aliases,
                     facets=record.facets,
                     bbox=record.bbox,
                     acquired=record.acquired,

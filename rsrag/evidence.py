@@ -74,6 +74,7 @@ def _of_hit(hit: Hit, find: Callable[[Chunk], Path | None] | None) -> Evidence:
         bbox=chunk.bbox,
         z=hit.z,
         key=chunk_key(chunk.id),
+        aliases=chunk.aliases,
     )
 
 

@@ -66,7 +66,8 @@ def weighted(
     """RS-RAG's formula on each text chunk: alpha * cos(image, subject) + (1 - alpha) * cos(question, text).
 
     `alpha` in 0..1. A term whose lane is missing altogether is left out and the other takes its weight. Image
-    chunks keep alpha * their own cosine. Only the lanes in `measured` count, those whose raw score is a cosine (default: all).
+    chunks keep alpha * their own cosine. Only the lanes in `measured`
+    count, those whose raw score is a cosine (default: all).
     """
     merged = _merge(lanes)
     cosine = {name: hits for name, hits in lanes.items() if hits and (measured is None or name in measured)}

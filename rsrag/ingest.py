@@ -37,6 +37,7 @@ Progress = Callable[[int, int | None, str], None]
 
 BATCH = 64
 PREVIEW_SIDE = 512
+SETTLE_SECONDS = 0.7
 
 
 # -- which source ---------------------------------------------------------------------------------
@@ -154,7 +155,7 @@ class _Run:
         self.added = self.updated = self.unchanged = self.embedded = self.done = 0
         self.seen: set[str] = set()
         self.options: dict[str, Any] = {}
-        self.started = time.monotonic()
+        self.started = self.settled = time.monotonic()
         self.stored: dict[str, str] = {}
         # Vectors that a batch on its way to the store already holds: equal pixels are encoded once.
         self.flying: set[tuple[str, str]] = set()
@@ -192,18 +193,21 @@ class _Run:
             self.kb.spaces.declare()
             self.stored = self.kb.catalog.versions(self.name)
             workers = max(2, (os.cpu_count() or 2))
-            with ThreadPoolExecutor(workers, "decode") as decoders, ThreadPoolExecutor(1, "write") as writer:
-                pending: Future[None] | None = None
-                for batch in _batches(self._prepared(decoders, 2 * BATCH), BATCH):
-                    ready, previews = self._encode(batch)
+            try:
+                with ThreadPoolExecutor(workers, "decode") as decoders, ThreadPoolExecutor(1, "write") as writer:
+                    pending: Future[None] | None = None
+                    for batch in _batches(self._prepared(decoders, 2 * BATCH), BATCH):
+                        ready, previews = self._encode(batch)
+                        if pending:
+                            pending.result()
+                            self.flying.clear()
+                        self.flying.update(ready.vectors)
+                        pending = writer.submit(self._write, ready, previews)
+                        self.progress(self.done, self.total, self.name)
                     if pending:
                         pending.result()
-                        self.flying.clear()
-                    self.flying.update(ready.vectors)
-                    pending = writer.submit(self._write, ready, previews)
-                    self.progress(self.done, self.total, self.name)
-                if pending:
-                    pending.result()
+            finally:
+                self.kb.settle()  # what the catalog has, Chroma gets, however the run ends
             if self.embedded:
                 self.kb.spaces.learn_nulls()
         return self.report()
@@ -376,6 +380,7 @@ class _Run:
             content_hash=image.digest,
             image=image.uri,
             provenance=dataclasses.replace(provenance(record, self.name, self.role), path=image.uri),
+            aliases=record.aliases,
             facets=record.facets,
             bbox=record.bbox,
             acquired=record.acquired,
@@ -388,7 +393,12 @@ class _Run:
             partial = path.with_suffix(".part")
             partial.write_bytes(data)
             partial.replace(path)
-        self.kb.write(batch)
+        # Chroma takes a few large batches in half the time of many small ones; within a second is soon enough.
+        self.kb.catalog.prepare_writer()
+        self.kb.catalog.put(batch)
+        if time.monotonic() - self.settled >= SETTLE_SECONDS:
+            self.kb.settle()
+            self.settled = time.monotonic()
 
 
 # -- small pure parts -----------------------------------------------------------------------------

@@ -79,6 +79,7 @@ class Knowledge(Protocol):
         self, query: Query, space: Literal["images", "names", "texts"], by: Literal["scene", "text"], k: int, lane: str
     ) -> list[Hit]: ...
     def search_text(self, query: Query, k: int, lane: str) -> list[Hit]: ...
+    def search_named(self, query: Query, k: int, lane: str) -> list[Hit]: ...
     def search_near(self, query: Query, k: int, lane: str) -> list[Hit]: ...
     def chunks_of(self, subjects: Sequence[str], where: Filter, kind: str = "text") -> list[Chunk]: ...
 
@@ -87,7 +88,7 @@ class Knowledge(Protocol):
 class Retriever(Protocol):
     """One lane. `needs` lists what the query must have, else the lane is skipped. `votes` is True for a lane
     that is asked by the scene, whose hits speak for their whole subject. An attribute `score = "cosine"` tells that
-    its raw scores are cosines, which the fusion `weighted` needs."""
+    its raw scores are cosines, which the fusion `weighted` needs; `weight` (default 1) how much it counts in `rrf`."""
 
     name: ClassVar[str]
     needs: ClassVar[tuple[Need, ...]]

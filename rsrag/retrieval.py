@@ -15,8 +15,18 @@ from .types import Hit, LaneReport, Query, Retrieval, SceneVote
 if TYPE_CHECKING:
     from .store.knowledge_base import KnowledgeBase
 
-Fuse = Callable[[Mapping[str, Sequence[Hit]], set[str], set[str]], list[Hit]]
-"""(lanes, names of those asked by the scene, names of those whose raw score is a cosine) -> fused hits."""
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Traits:
+    """What a fusion must know of a lane: does it speak for subjects, are its scores cosines, how much it counts."""
+
+    votes: bool = False
+    cosine: bool = False
+    weight: float = 1.0
+
+
+Fuse = Callable[[Mapping[str, Sequence[Hit]], Mapping[str, Traits]], list[Hit]]
+"""(hits by lane, traits by lane) -> fused hits."""
 
 DEPTH = 50
 """How many hits each lane is asked for."""
@@ -28,11 +38,18 @@ JOINED_SUBJECTS = 3
 def fusion(name: str, alpha: float = 0.7) -> Fuse:
     """The fusion called "rrf", or "weighted" with its alpha (0..1)."""
     if name == "rrf":
-        return lambda lanes, voting, measured: rrf(lanes, voting)
+        return lambda lanes, traits: rrf(
+            lanes, {n for n, t in traits.items() if t.votes}, {n: t.weight for n, t in traits.items()}
+        )
     if name == "weighted":
         if not 0 <= alpha <= 1:
             raise UsageError(f"alpha is {alpha:g}; it must lie in 0..1.")
-        return lambda lanes, voting, measured: weighted(lanes, voting, alpha, measured=measured)
+        return lambda lanes, traits: weighted(
+            lanes,
+            {n for n, t in traits.items() if t.votes},
+            alpha,
+            measured={n for n, t in traits.items() if t.cosine},
+        )
     raise UsageError(f"there is no fusion called '{name}'.", "There are: rrf, weighted.")
 
 
@@ -71,8 +88,7 @@ def retrieve(
     subjects = _subjects(found, voting, votes)
     if join and (joined := _join(query, kb, subjects)):
         found["subject"] = joined
-    measured = {lane.name for lane in lanes if getattr(lane, "score", "") == "cosine"} | {"subject"}
-    hits = fuse(found, voting, measured)
+    hits = fuse(found, {"subject": Traits(cosine=True), **{lane.name: _traits(lane) for lane in lanes}})
     if reranker is not None:
         hits = list(reranker.rerank(query, hits))
     return Retrieval(tuple(hits), tuple(reports), subjects)
@@ -90,6 +106,14 @@ def _run(lane: Any, query: Query, kb: KnowledgeBase, depth: int) -> tuple[LaneRe
         detail = error.message if isinstance(error, RsragError) else f"{type(error).__name__}: {error}"
         return LaneReport(lane.name, "failed", 0, time.perf_counter() - start, detail), (), error
     return LaneReport(lane.name, "ok" if hits else "empty", len(hits), time.perf_counter() - start), hits, None
+
+
+def _traits(lane: Any) -> Traits:
+    return Traits(
+        bool(getattr(lane, "votes", False)),
+        getattr(lane, "score", "") == "cosine",
+        float(getattr(lane, "weight", 1.0)),
+    )
 
 
 def _has(query: Query, need: str) -> bool:

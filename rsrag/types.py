@@ -261,6 +261,7 @@ class Chunk:
     content_hash: str
     provenance: Provenance
     image: str = ""
+    aliases: tuple[str, ...] = ()
     facets: Mapping[str, FacetValue] = field(default_factory=dict)
     bbox: BBox | None = None
     acquired: datetime | None = None
@@ -391,6 +392,7 @@ class Evidence:
     bbox: BBox | None = None
     z: float | None = None
     key: str = ""
+    aliases: tuple[str, ...] = ()
 
     @property
     def subject(self) -> str:

@@ -192,6 +192,7 @@ def test_when_every_lane_fails_there_is_no_answer(filled: KnowledgeBase, monkeyp
 
     monkeypatch.setattr(filled, "search_vectors", fail)
     monkeypatch.setattr(filled, "search_text", fail)
+    monkeypatch.setattr(filled, "search_named", fail)
     with pytest.raises(RsragError, match="the index is gone"):
         Assistant(filled, ScriptedModel(["made up"])).ask("lake?")
 

@@ -178,9 +178,10 @@ def test_labels_name_and_do_not_clutter(kb: KnowledgeBase) -> None:
     assert kb.catalog.space_counts() == {"names": 1, "texts": 1}
 
 
-def test_a_record_without_vectors_is_found_by_word_and_place_only(kb: KnowledgeBase) -> None:
+def test_a_record_without_vectors_is_found_by_name_and_place_only(kb: KnowledgeBase) -> None:
     kb.add(Records(note("town", "A town by the sea.", vectors=False, bbox=BBox(1, 1, 1, 1)), HARBOUR))
-    assert ids(kb.search_text(Query("town"), 3)) == ["town"]
+    assert ids(kb.search_named(Query("Where is Town?"), 3)) == ["town"]
+    assert ids(kb.search_text(Query("town"), 3)) == []
     assert ids(kb.search_near(Query(near=BBox(1, 1, 1.1, 1.1)), 3)) == ["town"]
     assert "town" not in ids(kb.search_vectors(Query("a town by the sea"), "texts", "text", 5))
 
@@ -323,3 +324,35 @@ def test_get_accepts_the_first_letters_of_an_id(kb: KnowledgeBase) -> None:
     chunk = kb.search_text(Query("cranes"), 1)[0].chunk
     assert kb.get(chunk.id) == kb.get(chunk.id[:8]) == chunk
     assert kb.get("zzzzzzzz") is None and kb.get(chunk.id[:3]) is None and kb.get("%") is None
+
+
+CITIES = (
+    Record("tell", "place/tell", "Tell", "Tell is a town.", vectors=False),
+    Record("big", "place/big", "Springfield", "Springfield in Illinois.", vectors=False,
+           facts=(Fact("place/big", "population", 114000, "people"),)),
+    Record("small", "place/small", "Springfield", "Springfield in Vermont.", vectors=False,
+           facts=(Fact("place/small", "population", 9000, "people"),)),
+    Record("sao", "place/sao", "S\u00e3o Paulo", "S\u00e3o Paulo is a city.", vectors=False),
+    Record("river", "class/river", "River", "A river is a winding ribbon.", aliases=("stream", "watercourse")),
+    Record("ndvi", "index/ndvi", "NDVI, Normalized Difference Vegetation Index", "NDVI is an index."),
+    Record("gndvi", "index/gndvi", "GNDVI, Green NDVI", "GNDVI is an index.", aliases=("green NDVI",)),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("question", "found"),
+    [
+        ("how do I tell a river from a road?", ["river"]),  # a word that passages use is no town
+        ("Tell me what lies beyond the mountains", []),  # a capital at the beginning says nothing
+        ("how far is Tell?", ["tell"]),
+        ("where is springfield?", ["big", "small"]),  # all in lower case, and no ordinary word
+        ("what about sao paulo", ["sao"]),
+        ("what is NDVI?", ["ndvi"]),
+        ("what is green NDVI?", ["gndvi"]),  # the longer name wins
+        ("a watercourse", ["river"]),
+        ("nothing of the kind", []),
+    ],
+)
+def test_names_in_a_question(kb: KnowledgeBase, question: str, found: list[str]) -> None:
+    kb.add(Records(*CITIES, note("idiom", "How to tell things apart.")))
+    assert list(dict.fromkeys(ids(kb.search_named(Query(question), 9)))) == found

@@ -88,5 +88,6 @@ def _evidence(item: Mapping[str, Any]) -> Evidence:
             "bbox": BBox(**box) if box else None,
             "images": tuple(item.get("images", ())),
             "via": tuple(item.get("via", ())),
+            "aliases": tuple(item.get("aliases", ())),
         }
     )

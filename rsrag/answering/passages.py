@@ -180,7 +180,7 @@ def _conflict(part: Part, best: Scored, scored: Sequence[Scored]) -> Scored | No
 
 def corrected(question: Question, evidence: Sequence[Evidence]) -> Question:
     """The question with words misspelt by a letter or two read as the evidence spells them; digits never change."""
-    vocabulary = {k for e in evidence for k in keys(f"{e.title}. {headed(e)}. {e.text}")}
+    vocabulary = {k for e in evidence for k in keys(f"{e.title}. {headed(e)}. {' '.join(e.aliases)}. {e.text}")}
 
     def mend(word: Word) -> Word:
         if word.key in vocabulary or len(word.key) < 5:
@@ -210,9 +210,9 @@ def unresolved(question: Question, evidence: Sequence[Evidence]) -> tuple[str, .
 
     A name may stand in another form of the word, or be an acronym of a title; its digits must be met.
     """
-    texts = [f"{e.title}. {headed(e)}. {e.text}" for e in evidence]
+    texts = [f"{e.title}. {headed(e)}. {'. '.join(e.aliases)}. {e.text}" for e in evidence]
     vocabulary = {k for t in texts for k in keys(t)}
-    titles = [e.title for e in evidence]
+    titles = [name for e in evidence for name in (e.title, *e.aliases)]
     missing = [w.surface for w in question.names if not _known(w, vocabulary, titles)]
     if question.quantities and not _COMPARES.search(question.text):
         there = [q for t in texts for q in quantities(t) if q.base]

@@ -49,7 +49,7 @@ class Question:
 
 def understand(text: str, scenes: bool = False) -> Question:
     """Read a question; `scenes` tells whether there is an image that "this" can mean."""
-    text = " ".join(one_line(text).split(" ")[:_LONGEST])
+    text = re.sub(r"(?<=\w)['’]s\b(?! there)", "", " ".join(one_line(text).split(" ")[:_LONGEST]))  # "S2A's swath"
     parts: list[Part] = []
     for piece in (p.strip(" ,") for p in _CUT.split(text)):
         if not piece:

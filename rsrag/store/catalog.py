@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import StoreError
-from ..types import BBox, Chunk, Provenance, Record
+from ..types import BBox, Chunk, Fact, Provenance, Record
 from .filters import Condition, facet_values
+from .words import spellings
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,8 +26,8 @@ SCHEMA_VERSION = 1
 APPLICATION_ID = 0x72737261  # "rsra": tells a catalog from any other SQLite file
 
 _CHUNK_COLUMNS = """c.id, c.kind, c.part, c.ordinal, r.title, c.text, c.content_hash, r.source, r.id, r.subject,
-    s.role, r.url, r.license, r.attribution, c.image, c.page, c.heading, r.facets, r.west, r.south, r.east,
-    r.north, r.acquired"""
+    s.role, r.url, r.license, r.attribution, c.image, c.page, c.heading, r.facets, r.aliases, r.west,
+    r.south, r.east, r.north, r.acquired"""
 _KEPT_CHUNKS = 4096
 _CHUNK_TABLES = "chunks c JOIN records r ON r.rowid = c.record JOIN sources s ON s.name = r.source"
 
@@ -252,7 +253,8 @@ class Catalog:
         acquired = record.acquired.timestamp() if record.acquired else None
         rowid = db.execute(
             """INSERT INTO records (source, id, subject, title, aliases, url, license, attribution, facets,
-                   west, south, east, north, acquired, version) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)""",
+                   west, south, east, north, acquired, version, vectors)
+               VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)""",
             (
                 source,
                 record.id,
@@ -266,6 +268,7 @@ class Catalog:
                 *box,
                 acquired,
                 version,
+                record.vectors,
             ),
         ).lastrowid
         db.executemany(
@@ -290,6 +293,11 @@ class Catalog:
                 for f in record.facts
             ],
         )  # fmt: skip
+        weight = max((float(f.value) for f in record.facts if _is_size(f)), default=0.0)
+        db.executemany(
+            "INSERT OR IGNORE INTO names VALUES (?, ?, ?)",
+            [(name, rowid, weight) for name in spellings(record.title, record.aliases)],
+        )
         db.executemany(
             "INSERT INTO facets VALUES (?, ?, ?)",
             [(rowid, key, value) for key, many in record.facets.items() for value in facet_values(many)],
@@ -313,7 +321,7 @@ class Catalog:
             box = db.execute("SELECT west, south, east, north FROM records WHERE rowid = ?", (rowid,)).fetchone()
             if box[0] is not None:
                 db.execute("DELETE FROM boxes WHERE id IN (SELECT id FROM boxes WHERE record = ?)", (rowid,))
-            for table in ("chunks", "facts", "facets"):
+            for table in ("chunks", "facts", "facets", "names"):
                 db.execute(f"DELETE FROM {table} WHERE record = ?", (rowid,))
             db.execute("DELETE FROM records WHERE rowid = ?", (rowid,))
         return len(rows)
@@ -474,6 +482,22 @@ class Catalog:
         """In how many chunks an FTS5 expression occurs."""
         return self.count("words", "words MATCH ?", (expression,)) if expression else 0
 
+    def records_named(self, names: Sequence[str], condition: Condition) -> list[tuple[str, int, bool]]:
+        """(name, record rowid, whether it has vectors) of the records that bear one of these folded names; of
+        namesakes the weightiest first."""
+        found: list[tuple[str, int, bool]] = []
+        for part in _batched(names, 800):
+            rows = self.db.execute(
+                f"""SELECT DISTINCT n.name, r.rowid, r.vectors, n.weight FROM names n
+                    JOIN records r ON r.rowid = n.record JOIN chunks c ON c.record = r.rowid
+                    JOIN sources s ON s.name = r.source
+                    WHERE n.name IN ({",".join("?" * len(part))}) AND {condition.sql}
+                    ORDER BY n.weight DESC, r.rowid""",
+                (*part, *condition.arguments),
+            )
+            found += [(name, rowid, bool(vectors)) for name, rowid, vectors, _ in rows]
+        return found
+
     def records_near(
         self, box: BBox, condition: Condition, limit: int
     ) -> list[tuple[int, tuple[float, float, float, float]]]:
@@ -505,7 +529,7 @@ class Catalog:
 
 def _chunk(row: Sequence[Any]) -> Chunk:
     (cid, kind, part, ordinal, title, text, digest, source, record, subject, role, url, license, attribution, image,
-     page, heading, facets, west, south, east, north, acquired) = row[:23]  # fmt: skip
+     page, heading, facets, aliases, west, south, east, north, acquired) = row[:24]  # fmt: skip
     return Chunk(
         id=cid,
         kind=kind,
@@ -516,6 +540,7 @@ def _chunk(row: Sequence[Any]) -> Chunk:
         content_hash=digest,
         image=image,
         provenance=Provenance(source, record, subject, role, url, license, attribution, image, page, heading),
+        aliases=tuple(aliases.split(" | ")) if aliases else (),
         facets={} if facets == "{}" else dict(_facets(facets)),
         bbox=None if west is None else BBox(west, south, east, north),
         acquired=None if acquired is None else datetime.fromtimestamp(acquired, UTC),
@@ -529,6 +554,11 @@ def _facets(text: str) -> dict[str, Any]:
 
 def _unindexed(db: sqlite3.Connection) -> bool:
     return bool(db.execute("SELECT EXISTS (SELECT 1 FROM vectors WHERE indexed = 0)").fetchone()[0])
+
+
+def _is_size(fact: Fact) -> bool:
+    """Whether a fact tells how well known a place is likely to be."""
+    return fact.attribute.startswith("population") and isinstance(fact.value, int | float)
 
 
 def _bump(db: sqlite3.Connection) -> None:

@@ -20,6 +20,7 @@ CREATE TABLE records (
     subject TEXT NOT NULL, title TEXT NOT NULL, aliases TEXT NOT NULL DEFAULT '', url TEXT NOT NULL DEFAULT '',
     license TEXT NOT NULL DEFAULT '', attribution TEXT NOT NULL DEFAULT '', facets TEXT NOT NULL DEFAULT '{}',
     west REAL, south REAL, east REAL, north REAL, acquired REAL, version TEXT NOT NULL,
+    vectors INTEGER NOT NULL DEFAULT 1,
     UNIQUE (source, id)
 );
 CREATE INDEX records_subject ON records (subject);
@@ -46,6 +47,13 @@ CREATE TABLE facets (
 CREATE INDEX facets_value ON facets (key, value);
 CREATE INDEX facets_record ON facets (record);
 
+-- Titles and aliases as a question may spell them (folded), so that whole names are found; `weight` ranks namesakes.
+CREATE TABLE names (
+    name TEXT NOT NULL, record INTEGER NOT NULL REFERENCES records (rowid), weight REAL NOT NULL,
+    PRIMARY KEY (name, record)
+) WITHOUT ROWID;
+CREATE INDEX names_record ON names (record);
+
 -- float32 rows. `indexed` is 0 until Chroma has acknowledged the row; such rows are sent again on the next open.
 CREATE TABLE vectors (
     rowid INTEGER PRIMARY KEY, space TEXT NOT NULL, content_hash TEXT NOT NULL, vector BLOB NOT NULL,
@@ -59,9 +67,10 @@ CREATE TABLE departed (space TEXT NOT NULL, content_hash TEXT NOT NULL, PRIMARY 
 -- A box over the antimeridian has two rows.
 CREATE VIRTUAL TABLE boxes USING rtree (id, west, east, south, north, +record INTEGER);
 
+-- A gazetteer's entries (records without vectors) are found by whole names, not by words.
 CREATE VIEW chunk_words AS
     SELECT c.rowid AS rowid, r.title AS title, r.aliases AS aliases, c.heading || ' ' || c.text AS text
-    FROM chunks c JOIN records r ON r.rowid = c.record;
+    FROM chunks c JOIN records r ON r.rowid = c.record WHERE r.vectors;
 CREATE VIRTUAL TABLE words USING fts5 (
     title, aliases, text, content = 'chunk_words', tokenize = "porter unicode61 remove_diacritics 2"
 );

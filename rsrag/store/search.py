@@ -15,7 +15,7 @@ from .filters import Condition, condition, polygon_keeps
 from .index import ExactIndex, VectorIndex
 from .nearness import grown, kilometres
 from .spaces import KIND, Space, Spaces
-from .words import match_expression
+from .words import longest, match_expression, possible_names
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,6 +27,10 @@ takes longer than reading and comparing them."""
 
 FILTER_BY_IDS = 5000
 """Up to so many matching vectors a filter is passed to Chroma as ids; beyond, hits are fetched and dropped."""
+
+MOST_NAMESAKES = 5
+MOST_OF_ONE = 8
+"""Of records that share a name so many are looked at, and of their passages the best so many."""
 
 _REMEMBERED_QUERIES = 64
 _REMEMBERED_SEARCHES = 16
@@ -135,6 +139,40 @@ class Searches:
             if chunk.kind == "text" and (not query.where.polygon or polygon_keeps(query.where.polygon, chunk.bbox)):
                 hits.append(Hit(chunk, score, {lane: (len(hits) + 1, score)}))
         return hits
+
+    def search_named(self, query: Query, k: int, lane: str = "named") -> list[Hit]:
+        """Text chunks of the records that the question calls by a whole name, longest name first.
+
+        A record's chunks are ranked by the question. An entry of a gazetteer must be written like a name (with a
+        capital, or of several words, or a word that no passage uses), for towns bear the names of everything.
+        The raw score is the number of words in the name.
+        """
+        self._refresh()
+        possible = possible_names(query.text)
+        where = condition(query.where, query.exclude)
+        named = self.catalog.records_named(list(possible), where)
+        named = [(n, r, known) for n, r, known in named if known or self._reads_as_place(n, possible, query.text)]
+        hits: list[Hit] = []
+        for name in longest([n for n, _, _ in named]):
+            bearers = [r for n, r, _ in named if n == name][:MOST_NAMESAKES]
+            hits += self._named_chunks(query, name, bearers, lane, len(hits))
+        return hits[:k]
+
+    def _reads_as_place(self, name: str, possible: dict[str, bool], text: str) -> bool:
+        if " " in name or possible[name]:
+            return True
+        return text == text.lower() and not self.catalog.count_matching(match_expression(name))
+
+    def _named_chunks(self, query: Query, name: str, records: Sequence[int], lane: str, before: int) -> list[Hit]:
+        marks = ",".join("?" * len(records))
+        chunks = self.catalog.chunks(f"r.rowid IN ({marks}) AND c.kind = 'text' AND c.part != 'label'", records)
+        if query.where.polygon:
+            chunks = [c for c in chunks if polygon_keeps(query.where.polygon, c.bbox)]
+        scored = {hit.chunk.id: hit for hit in self.score_chunks(query, chunks, lane)}
+        bare = [c for c in chunks if c.id not in scored]
+        weight = float(len(name.split()))
+        found = [(hit.chunk, hit.z) for hit in list(scored.values())[:MOST_OF_ONE]] + [(c, None) for c in bare]
+        return [Hit(chunk, weight, {lane: (before + rank, weight)}, z) for rank, (chunk, z) in enumerate(found, 1)]
 
     def search_near(self, query: Query, k: int, lane: str = "near-by") -> list[Hit]:
         """Text chunks of records near the query's place (`near`, else its georeferenced scenes), nearest first.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import unicodedata
+from collections.abc import Sequence
 
 STOP_WORDS = frozenset(
     """a an and are as at be been but by can could did do does for from had has have how i if in into is it its me my
@@ -21,3 +23,46 @@ def match_expression(text: str) -> str:
         if word not in STOP_WORDS and word not in words:
             words.append(word)
     return " OR ".join('"' + " ".join(re.split(r"[-./]", word)) + '"' for word in words[:64])
+
+
+def fold(text: str) -> str:
+    """A name without case, accents and punctuation: "São Paulo" and "sao-paulo" are the same."""
+    plain = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
+    return " ".join(re.findall(r"[^\W_]+", plain.lower()))
+
+
+def spellings(title: str, aliases: Sequence[str]) -> set[str]:
+    """The folded names of a record: its title, the title before a comma or bracket, and its aliases."""
+    head = re.split(r"\s*[,(]", title, maxsplit=1)[0]
+    return {name for text in (title, head, *aliases) if (name := fold(text))}
+
+
+LONGEST_NAME = 6
+
+
+def possible_names(text: str) -> dict[str, bool]:
+    """Runs of up to six words of a question, folded -> whether any is written with a capital inside the sentence.
+
+    A single stop word is no name.
+    """
+    found: dict[str, bool] = {}
+    for sentence in re.split(r"(?<=[.!?;])\s+", text):
+        words = re.findall(r"[^\W_]+", sentence)
+        for start in range(len(words)):
+            for end in range(start + 1, min(len(words), start + LONGEST_NAME) + 1):
+                run = words[start:end]
+                if len(run) == 1 and run[0].lower() in STOP_WORDS:
+                    continue
+                capital = run[0][:1].isupper() and (start > 0 or len(words) <= 3 or len(run) > 1)
+                name = fold(" ".join(run))
+                found[name] = found.get(name, False) or capital
+    return found
+
+
+def longest(names: Sequence[str]) -> list[str]:
+    """The names that are not part of a longer one among them, longest first."""
+    kept: list[str] = []
+    for name in sorted(set(names), key=lambda n: (-len(n.split()), n)):
+        if not any(f" {name} " in f" {other} " for other in kept):
+            kept.append(name)
+    return kept

@@ -1,4 +1,4 @@
-"""The built-in lanes: six ways to look into the store, each a few lines over the knowledge base's searches."""
+"""The built-in lanes: seven ways to look into the store, each a few lines over the knowledge base's searches."""
 
 from __future__ import annotations
 
@@ -68,6 +68,18 @@ class Lexical:
         return kb.search_text(query, k, self.name)
 
 
+class Named:
+    """What the question calls by name: subjects by title or alias, places by their names."""
+
+    name: ClassVar[str] = "named"
+    weight: ClassVar[float] = 2.0  # a whole name is no accident: as good as being found by meaning and by words
+    needs: ClassVar[tuple[Need, ...]] = ("text",)
+    votes: ClassVar[bool] = False
+
+    def retrieve(self, query: Query, kb: Knowledge, k: int) -> list[Hit]:
+        return kb.search_named(query, k, self.name)
+
+
 class NearBy:
     """What lies near the place asked about, nearest first."""
 
@@ -81,4 +93,4 @@ class NearBy:
 
 @hookimpl
 def rsrag_retrievers() -> Sequence[type]:
-    return [ImageToImage, ImageToName, TextToImage, TextToText, Lexical, NearBy]
+    return [ImageToImage, ImageToName, TextToImage, TextToText, Lexical, Named, NearBy]

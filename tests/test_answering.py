@@ -552,7 +552,7 @@ def look(question: str, votes: tuple[SceneVote, ...] = SURE, evidence: Sequence[
 
 def test_identify_says_what_and_how_to_tell():
     reading = look("What is this, and how can I tell?")
-    assert reading.text.startswith("This looks like **tank farm** [A]: it has 90% of the vote")
+    assert reading.text.startswith("This looks like **a tank farm** [A]: it has 90% of the vote")
     assert "[3][4]." in reading.text.splitlines()[0]
     assert "white circles in rows from above [1]" in reading.text and "whereas silos are slender [2]" in reading.text
     assert reading.status == "answered" and check(reading.text, SEEN, [SCENE]).grounded
@@ -573,14 +573,14 @@ def test_identify_with_nothing_to_compare_declines():
 
 
 def test_yes_no_about_a_scene():
-    assert look("Is this a marsh?").text.startswith("Probably not: this looks like **tank farm**")
+    assert look("Is this a marsh?").text.startswith("Probably not: this looks like **a tank farm**")
     assert look("Is this a tank farm?").text.startswith("Probably yes: ")
 
 
 def test_two_scenes_are_told_by_letter():
     votes = (*SURE, SceneVote("B", (("class/marsh", "Marsh", 0.8),), "class/marsh"))
     said = read(Prompt("ask", "What are these?", (SCENE, SCENE), SEEN, votes=votes), LANGUAGE).text
-    assert "**tank farm** [A]" in said and "**marsh** [B]" in said
+    assert "**a tank farm** [A]" in said and "**a marsh** [B]" in said
 
 
 def test_where_keeps_every_sentence_of_the_tool():
@@ -604,7 +604,7 @@ def test_facts_of_the_file():
         "One pixel covers 0.3 m [6]."
     )
     described = look("Describe this image", evidence=(*SEEN, facts)).text
-    assert "**tank farm**" in described and "256 x 256 pixels" in described
+    assert "**a tank farm**" in described and "256 x 256 pixels" in described
 
 
 def test_a_text_question_beside_an_image_is_read_from_texts():
@@ -613,7 +613,7 @@ def test_a_text_question_beside_an_image_is_read_from_texts():
 
 def test_caption_takes_the_most_typical():
     reading = look("", task="caption")
-    assert reading.text.startswith("An image of tank farm seen from above [A].") and "[3]" in reading.text
+    assert reading.text.startswith("A tank farm seen from above [A]") and "[3]" in reading.text
     assert look("", UNSURE, task="caption").status == "partial"
     assert look("", (), (), task="caption").status == "declined"
 

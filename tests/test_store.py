@@ -16,6 +16,13 @@ from rsrag import BBox, Fact, Filter, KnowledgeBase, Plugins, Query, Record, Sec
 from rsrag.testing.encoders import FakeEncoder
 
 
+@pytest.fixture(autouse=True, params=["in memory", "chroma"])
+def searched(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Every test of the store runs twice: small spaces are compared in memory, larger ones by Chroma."""
+    monkeypatch.setattr("rsrag.store.search.EXACT_UP_TO", 10_000 if request.param == "in memory" else 0)
+    return str(request.param)
+
+
 class Records:
     """A source over records given in the test."""
 

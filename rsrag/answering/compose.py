@@ -42,6 +42,16 @@ def name(title: str) -> str:
     return title[:1].lower() + rest if rest and rest == rest.lower() and not any(c.isdigit() for c in title) else title
 
 
+def a_name(title: str) -> str:
+    """A name with its article: "a golf course", "an airport", "buildings", "bare land"."""
+    plain = name(title)
+    head = re.split(r"\s+(?:with|of|or|and|in)\b|[,(]", plain, maxsplit=1)[0].strip()
+    counts_not = re.search(r"(?:[^s]s|land|water|vegetation|forest|chaparral)$", head) and not head.endswith("us")
+    if counts_not or plain != plain.lower():
+        return plain
+    return f"{'an' if plain[0] in 'aeiou' else 'a'} {plain}"
+
+
 def listed(items: Sequence[str], last: str = "and") -> str:
     """ "a", "a and b", "a, b and c"."""
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} {last} {items[-1]}" if items else ""

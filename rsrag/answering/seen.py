@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from ..types import Evidence, Prompt, SceneVote
 from .citations import letters
 from .cleaning import one_line, unmark
-from .compose import cite, listed, name
+from .compose import a_name, cite, listed, name
 from .lexicon import lexicon
 from .sentences import sentences
 from .words import keys
@@ -47,7 +47,7 @@ def looks_like(letter: str, vote: SceneVote, prompt: Prompt) -> tuple[str, str, 
         shown = [e.number for e in examples(prompt, subject)]
         texts = [e.number for e in prompt.evidence if e.kind == "text" and e.subject == subject]
         marks = _marks(shown or texts[:1])
-        verdict = f"This looks like **{name(title)}** [{letter}]"
+        verdict = f"This looks like **{a_name(title)}** [{letter}]"
         if not share:
             return (f"{verdict} {marks}".rstrip() + ".", "answered", subject)
         vote_text = "of the vote of the most similar reference images and names"
@@ -104,7 +104,9 @@ def caption(prompt: Prompt) -> tuple[str, str]:
     captions = [e for e in images if e.subject == subject] or images
     best = _most_typical(captions)
     if label:
-        said = [f"An image of {name(label[1])} seen from above [{letter}]."]
+        marks = _marks([e.number for e in examples(prompt, label[0])])
+        shown = a_name(label[1])
+        said = [f"{shown[:1].upper()}{shown[1:]} seen from above [{letter}]{marks}."]
         if best and set(keys(best.text)) - set(keys(label[1])):
             said.append(f"The most similar reference images show: {cite(_first(best.text), (best.number,))}")
         return " ".join(said), "answered"

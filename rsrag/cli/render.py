@@ -128,7 +128,8 @@ def print_hits(session: Session, hits: Sequence[Hit]) -> None:
 def _match(z: float | None, kind: str, lanes: Iterable[str]) -> str:
     """How near something is, in a word; or how it was found, where nearness was not measured."""
     if z is not None:
-        return strength(z, kind)
+        word = strength(z, kind)
+        return "by image" if word == "weak" and "subject" in lanes else word
     return "nearby" if "near-by" in lanes else "by word" if "words" in lanes else "by name" if "named" in lanes else ""
 
 

@@ -31,7 +31,9 @@ def main() -> int:
     for question in QUESTIONS:
         if status:
             return status
-        shown = " ".join(q if q.startswith("-") else f'"{os.path.relpath(q) if Path(q).exists() else q}"' for q in question)
+        shown = " ".join(
+            q if q.startswith("-") else f'"{os.path.relpath(q) if Path(q).exists() else q}"' for q in question
+        )
         print(f"\n$ rsrag ask {shown}\n", flush=True)
         status = subprocess.run([rsrag, "ask", *question], env=environment, check=False).returncode
     print(f"\nDone in {time.monotonic() - started:.0f} s. Your own images: .venv/bin/rsrag kb add ~/imagery")

@@ -53,9 +53,23 @@ def _worth_showing(hit: Hit) -> bool:
 
 
 def alternated(hits: Sequence[Hit]) -> list[Hit]:
-    """The hits with images and passages in turns, each kind in its own order; images first."""
-    kinds = [[h for h in hits if h.chunk.kind == "image"], [h for h in hits if h.chunk.kind != "image"]]
-    return [hit for pair in zip_longest(*kinds) for hit in pair if hit is not None]
+    """The hits with images and passages in turns, each kind in its own order, and the weak ones after the others.
+
+    The kind whose best hit is the stronger begins; images do when they are equal.
+    """
+    levels = ("strong", "fair", "weak")
+
+    def level(hit: Hit) -> int:
+        return levels.index(strength(hit.z, hit.chunk.kind))
+
+    ordered: list[Hit] = []
+    for weak in (False, True):
+        tier = [h for h in hits if (level(h) == 2) == weak]
+        kinds = [[h for h in tier if h.chunk.kind == "image"], [h for h in tier if h.chunk.kind != "image"]]
+        if all(kinds) and level(kinds[1][0]) < level(kinds[0][0]):
+            kinds.reverse()
+        ordered += [hit for pair in zip_longest(*kinds) for hit in pair if hit is not None]
+    return ordered
 
 
 def _of_hit(hit: Hit, find: Callable[[Chunk], Path | None] | None) -> Evidence:

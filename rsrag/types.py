@@ -261,10 +261,10 @@ class Chunk:
     content_hash: str
     provenance: Provenance
     image: str = ""
-    aliases: tuple[str, ...] = ()
     facets: Mapping[str, FacetValue] = field(default_factory=dict)
     bbox: BBox | None = None
     acquired: datetime | None = None
+    aliases: tuple[str, ...] = ()
 
     @property
     def subject(self) -> str:

@@ -87,7 +87,7 @@ def test_an_image_brings_the_texts_of_what_it_shows(filled: KnowledgeBase, fores
     assert prompt.votes[0].label == "class/forest"
     texts = [e for e in prompt.evidence if e.kind == "text"]
     assert {e.subject for e in texts[:2]} == {"class/forest"}
-    assert [e.subject for e in prompt.evidence if e.kind == "image"][0] == "class/forest"
+    assert next(e.subject for e in prompt.evidence if e.kind == "image") == "class/forest"
     assert answer.citations == (prompt.evidence[0],)
     assert (answer.status, answer.grounded, answer.model) == ("answered", True, "scripted")
 
@@ -206,7 +206,7 @@ def test_filters_exclude_and_say_so(filled: KnowledgeBase) -> None:
     model = ScriptedModel(["x [1]."] * 3)
     answer = Assistant(filled, model).ask("desert forest", sources=("colours",))
     assert any("filters left" in w for w in answer.warnings)
-    with pytest.raises(UsageError, match="no source 'colour' .*Did you mean 'colours'"):
+    with pytest.raises(UsageError, match=r"no source 'colour' .*Did you mean 'colours'"):
         Assistant(filled, model).ask("x", sources=("colour",))
     with pytest.raises(UsageError, match="no facet 'them'"):
         Assistant(filled, model).ask("x", facets=["them=1"])

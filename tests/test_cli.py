@@ -135,7 +135,7 @@ def test_where_a_geotiff_lies(shell: Shell) -> None:
 
 
 def test_show_tells_all_about_a_source(shell: Shell) -> None:
-    hits = json.loads(shell("search", "kiln", "--kb", "work", "--json").stdout)["hits"]
+    hits = json.loads(shell("search", "kiln", "--kind", "text", "--kb", "work", "--json").stdout)["hits"]
     out = shell("show", hits[0]["id"][:8], "--kb", "work").stdout
     assert "tall chimney" in out and "CC0" in out and "imagery (yours)" in out
 
@@ -185,8 +185,9 @@ def test_settings_and_their_origins(shell: Shell, tmp_path: Path) -> None:
 
 
 def test_doctor_names_what_is_missing_and_the_remedy(shell: Shell) -> None:
-    done = shell("doctor", "--json", RSRAG_STARTER="/nowhere")
+    done = shell("doctor", "--json", code=1, RSRAG_ENCODERS__STARTER__PATH="/nowhere")
     findings = {f["what"]: f for f in json.loads(done.stdout)}
+    assert findings["encoder starter"]["ok"] is False and "RSRAG_STARTER" in findings["encoder starter"]["remedy"]
     assert findings["packages"]["ok"] is True
     assert findings["models"]["detail"].startswith("extractive")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -123,4 +124,6 @@ def test_search_results_take_turns() -> None:
     from rsrag.evidence import alternated
 
     hits = [hit("t0"), hit("t1"), hit("t2"), hit("i0", kind="image"), hit("i1", kind="image")]
-    assert [h.chunk.id for h in alternated(hits)] == ["i0", "t0", "i1", "t1", "t2"]
+    assert [h.chunk.id for h in alternated(hits)] == ["t0", "i0", "t1", "i1", "t2"]  # strong passages, fair images
+    weak = [replace(h, z=0.1) for h in hits[:2]]
+    assert [h.chunk.id for h in alternated([*weak, *hits[2:]])] == ["t2", "i0", "i1", "t0", "t1"]

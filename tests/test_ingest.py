@@ -126,7 +126,7 @@ def test_one_name_belongs_to_one_place(kb: KnowledgeBase, archive: Path, tmp_pat
     other = tmp_path / "elsewhere" / "archive"
     other.mkdir(parents=True)
     Image.new("RGB", (8, 8)).save(other / "x.png")
-    with pytest.raises(UsageError, match="'archive' already belongs to .*--source"):
+    with pytest.raises(UsageError, match=r"'archive' already belongs to .*--source"):
         kb.add(other)
     assert kb.add(other, source="second").added == 1
 

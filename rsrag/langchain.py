@@ -1,7 +1,8 @@
 """LangChain, outwards: a knowledge base as a retriever, an encoder as embeddings.
 
 Inwards, LangChain's objects are components of their kind: a loader is a source (`builtin/sources/langchain.py`), a
-chat model a model (`builtin/models/langchain.py`), a retriever a lane (`LangChainLane` here).
+chat model a model (`builtin/models/langchain.py`), a retriever a lane and a tool a geo tool (`LangChainLane`,
+`LangChainTool` here).
 """
 
 from __future__ import annotations
@@ -12,11 +13,13 @@ from langchain_core.callbacks import CallbackManagerForRetrieverRun
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 from langchain_core.retrievers import BaseRetriever
+from langchain_core.tools import BaseTool
 from pydantic import ConfigDict
 
 from .chunking import text_hash
+from .errors import UsageError
 from .interfaces import Knowledge, Need
-from .types import Chunk, Hit, Provenance, Query
+from .types import Chunk, Hit, Provenance, Query, Scene, ToolResult
 
 
 class KnowledgeRetriever(BaseRetriever):
@@ -92,6 +95,34 @@ class LangChainLane:
         return [
             Hit(_chunk(doc, rank), 1 / rank, {self.name: (rank, 1 / rank)}) for rank, doc in enumerate(documents, 1)
         ]
+
+
+class LangChainTool:
+    """Any LangChain tool that takes an image's path as a geo tool; a plugin offers a subclass that names its tool.
+
+    The path goes into the tool's argument `scene`, `image`, `path` or `uri`, whichever it has. `fit` is what
+    `applies` answers for a question with a scene, 0..1. Raises `UsageError` for a tool that takes no image.
+    """
+
+    name: str = "langchain"
+
+    def __init__(self, tool: BaseTool, fit: float = 0.5) -> None:
+        self.tool = tool
+        self.fit = fit
+        taken = [argument for argument in ("scene", "image", "path", "uri") if argument in tool.args]
+        if not taken:
+            raise UsageError(
+                f"tool '{tool.name}' has no argument for an image; it takes {', '.join(tool.args) or 'none'}.",
+                "Name one of them scene, image, path or uri.",
+            )
+        self._argument = taken[0]
+
+    def applies(self, query: Query) -> float:
+        return self.fit if query.scenes else 0.0
+
+    def __call__(self, scene: Scene, **arguments: Any) -> ToolResult:
+        result = self.tool.invoke({self._argument: scene.uri, **arguments})
+        return ToolResult(str(result), attribution=f"LangChain tool {self.tool.name}")
 
 
 def _chunk(doc: Document, ordinal: int) -> Chunk:

@@ -122,3 +122,42 @@ def test_a_langchain_retriever_is_a_lane(tmp_path: Any) -> None:
     outside = [h for h in found.hits if "outside" in h.lanes]
     assert outside[0].chunk.provenance.url == "https://example.org/x"
     assert outside[0].chunk.text == "about whales"
+
+
+def test_a_langchain_tool_is_a_geo_tool(tmp_path: Any) -> None:
+    from langchain_core.tools import tool
+    from PIL import Image
+
+    from rsrag import UsageError, hookimpl
+    from rsrag.langchain import LangChainTool
+    from rsrag.testing.models import ScriptedModel
+
+    @tool
+    def file_name(path: str) -> str:
+        """The last part of an image's path."""
+        return f"The image is called {path.rpartition('/')[2]}."
+
+    @tool
+    def add(a: int, b: int) -> int:
+        """Add two numbers."""
+        return a + b
+
+    class Offer:
+        @hookimpl
+        def rsrag_tools(self) -> list[type]:
+            class FileName(LangChainTool):
+                name = "file_name"
+
+                def __init__(self) -> None:
+                    super().__init__(file_name)
+
+            return [FileName]
+
+    Image.new("RGB", (16, 16)).save(tmp_path / "x.png")
+    model = ScriptedModel(["Seen [1]."])
+    with KnowledgeBase(tmp_path / "kb", FakeEncoder(), plugins=Plugins(external=False, extra=[Offer()])) as kb:
+        kb.add(Notes())
+        Assistant(kb, model).ask("what is it called?", tmp_path / "x.png")
+    assert [e.text for e in model.prompts[0].evidence if e.title == "file_name"] == ["The image is called x.png."]
+    with pytest.raises(UsageError, match="'add' has no argument for an image; it takes a, b"):
+        LangChainTool(add)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 from collections.abc import Callable, Mapping
@@ -29,7 +30,13 @@ def open_scene(uri: PathLike, plugins: Plugins | None = None) -> Scene:
     """Open an image file. Raises `SceneError`; see `rsrag.scene.open_scene`."""
     from .scene import open_scene as opener
 
-    return opener(uri, plugins or Plugins())
+    return opener(uri, plugins or _installed_plugins())
+
+
+@functools.cache
+def _installed_plugins() -> Plugins:
+    """The plugins of this process, looked for once: a folder of images asks for them at every file."""
+    return Plugins()
 
 
 def make_plugins(config: configuration.Config, *, external: bool = True) -> Plugins:

@@ -133,3 +133,28 @@ def unsuitable(scene: Scene, max_gsd_m: float | None) -> str:
     if len(scene.bands) == 1 and scene.dtype.startswith(("float", "complex")):
         return "it is a single band of measurements, and the encoder has only seen colour photographs"
     return ""
+
+
+def unphotographic(pixels: NDArray[np.uint8]) -> str:
+    """Why an image, uint8 (H, W, 3), is no photograph at all, or "".
+
+    Pages, drawings and ramps repeat a colour or do not change from pixel to pixel; in noise neighbours have nothing
+    to do with each other. None of 1,318 aerial photographs comes near these bounds (`benchmarks/vote.py` draws
+    both kinds). Black is left out: it fills what a scene does not cover.
+    """
+    import numpy as np
+
+    seen = pixels.any(axis=2)
+    if seen.mean() < 0.1:
+        return "nearly all of it is empty"
+    codes = pixels[seen].astype(np.int64) @ np.array([65536, 256, 1])
+    if np.unique(codes, return_counts=True)[1].max() / codes.size > 0.45:
+        return "most of it is one flat colour, as in a drawing or a page of text"
+    grey = pixels.astype(np.float32).mean(axis=2)
+    both = seen[:, :-1] & seen[:, 1:]
+    left, right = grey[:, :-1][both], grey[:, 1:][both]
+    if both.sum() < 64 or left.std() < 1 or (left == right).mean() > 0.85:
+        return "it has hardly any detail"
+    if abs(float(np.corrcoef(left, right)[0, 1])) < 0.04:
+        return "its pixels are noise"
+    return ""

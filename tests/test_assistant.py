@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -36,6 +37,14 @@ from rsrag.testing.encoders import COLOURS, FakeEncoder
 from rsrag.testing.models import ScriptedModel
 
 
+def ground(colour: str, size: tuple[int, int] = (48, 48), seed: int = 0) -> Image.Image:
+    """A surface of one colour with the shading and grain of a photograph."""
+    random = np.random.default_rng(seed)
+    shade = np.linspace(-12, 12, size[0])[None, :, None]
+    grain = random.integers(-5, 6, (size[1], size[0], 3))
+    return Image.fromarray((np.array(COLOURS[colour]) + shade + grain).clip(0, 255).astype(np.uint8))
+
+
 class Colours:
     """Five pictures of each of three subjects, and a text for each."""
 
@@ -49,8 +58,7 @@ class Colours:
     def records(self) -> Iterator[Record]:
         for name, thing in (("green", "forest"), ("blue", "lake"), ("yellow", "desert")):
             for i in range(5):
-                shade = tuple(max(0, c - 2 * i) for c in COLOURS[name])
-                Image.new("RGB", (32, 32), shade).save(self.root / f"{thing}{i}.png")
+                ground(name, seed=i).save(self.root / f"{thing}{i}.png")
                 yield Record(f"{thing}-{i}", f"class/{thing}", f"{thing} image {i}", images=(f"{thing}{i}.png",))
             yield Record(
                 thing,
@@ -76,7 +84,7 @@ def filled(tmp_path: Path) -> Iterator[KnowledgeBase]:
 @pytest.fixture
 def forest(tmp_path: Path) -> Path:
     path = tmp_path / "mine.png"
-    Image.new("RGB", (50, 50), COLOURS["green"]).save(path)
+    ground("green", seed=9).save(path)
     return path
 
 
@@ -213,8 +221,8 @@ def test_filters_exclude_and_say_so(filled: KnowledgeBase) -> None:
 
 
 def test_a_part_of_an_image(filled: KnowledgeBase, tmp_path: Path) -> None:
-    image = Image.new("RGB", (100, 50), COLOURS["green"])
-    image.paste(COLOURS["blue"], (50, 0, 100, 50))
+    image = ground("green", (100, 50))
+    image.paste(ground("blue", (50, 50)), (50, 0))
     image.save(tmp_path / "both.png")
     assistant = Assistant(filled, ScriptedModel(["x [1]."] * 2))
     prompts = assistant.model.prompts
@@ -228,7 +236,7 @@ def test_a_part_of_an_image(filled: KnowledgeBase, tmp_path: Path) -> None:
 
 def test_scenes_are_lettered_in_order(filled: KnowledgeBase, forest: Path, tmp_path: Path) -> None:
     lake = tmp_path / "lake.png"
-    Image.new("RGB", (20, 20), COLOURS["blue"]).save(lake)
+    ground("blue", (20, 20)).save(lake)
     model = ScriptedModel(["[A] is greener than [B]."])
     answer = Assistant(filled, model).ask("compare", [forest, lake])
     assert [v.scene for v in model.prompts[0].votes] == ["A", "B"]

@@ -159,3 +159,37 @@ def test_shares_sum_to_one_and_grow_with_the_evidence(
 def test_scenes_outside_what_an_encoder_has_seen(fields: dict, max_gsd_m: float | None, reason: str) -> None:  # type: ignore[type-arg]
     said = unsuitable(Scene("x.tif", 9, 9, reader=None, **fields), max_gsd_m)  # type: ignore[arg-type]
     assert (reason in said) if reason else said == ""
+
+
+def picture(kind: str) -> np.ndarray:
+    """uint8 (96, 96, 3) of one kind."""
+    random = np.random.default_rng(1)
+    coarse = random.integers(60, 190, (12, 12, 3)).repeat(8, 0).repeat(8, 1)
+    photo = (coarse + random.integers(-9, 10, (96, 96, 3))).clip(0, 255)
+    made = {
+        "photograph": photo,
+        "photograph with a black border": np.where((np.arange(96) < 60)[:, None, None], photo, 0),
+        "page": np.where(random.random((96, 96, 1)) < 0.1, 0, 255) + np.zeros((96, 96, 3)),
+        "ramp": np.linspace(0, 255, 96)[:, None, None] + np.zeros((96, 96, 3)),
+        "noise": random.integers(0, 256, (96, 96, 3)),
+        "empty": np.zeros((96, 96, 3)),
+    }
+    return np.asarray(made[kind]).astype(np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        ("photograph", ""),
+        ("photograph with a black border", ""),
+        ("page", "one flat colour"),
+        ("ramp", "hardly any detail"),
+        ("noise", "noise"),
+        ("empty", "empty"),
+    ],
+)
+def test_what_is_no_photograph_gets_no_name(kind: str, reason: str) -> None:
+    from rsrag.confidence import unphotographic
+
+    said = unphotographic(picture(kind))
+    assert (reason in said) if reason else said == ""

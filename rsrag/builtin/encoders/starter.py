@@ -103,8 +103,6 @@ class StarterEncoder:
 
             options = onnxruntime.SessionOptions()
             options.intra_op_num_threads = self.threads
-            # Threads that spin while waiting starve the decoding threads of a small machine.
-            options.add_session_config_entry("session.intra_op.allow_spinning", "1")
             options.log_severity_level = 3
             return onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
         except Exception as error:

@@ -128,9 +128,9 @@ def vote(
 
 def unsuitable(scene: Scene, max_gsd_m: float | None) -> str:
     """Why an encoder trained on RGB photographs from above should not name this scene, or ""."""
-    if max_gsd_m and scene.gsd_m and scene.gsd_m > max_gsd_m * 1.25:
+    if max_gsd_m and scene.gsd_m and scene.gsd_m > max_gsd_m * 1.1:
         return f"its pixels cover {scene.gsd_m:.3g} m, and the encoder has only seen up to {max_gsd_m:g} m per pixel"
-    if len(scene.bands) == 1 and scene.dtype.startswith(("float", "complex")):
+    if len(scene.bands) == 1 and scene.dtype != "uint8":
         return "it is a single band of measurements, and the encoder has only seen colour photographs"
     return ""
 

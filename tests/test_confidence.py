@@ -147,7 +147,9 @@ def test_shares_sum_to_one_and_grow_with_the_evidence(
     ("fields", "max_gsd_m", "reason"),
     [
         ({"gsd_m": 30.0}, 8.0, "its pixels cover 30 m, and the encoder has only seen"),
-        ({"gsd_m": 9.9}, 8.0, ""),
+        ({"gsd_m": 8.5}, 8.0, ""),
+        ({"gsd_m": 10.0}, 8.0, "its pixels cover 10 m"),
+        ({"bands": ("pan",), "dtype": "uint16"}, 8.0, "single band of measurements"),
         ({"gsd_m": 30.0}, None, ""),
         ({"gsd_m": None}, 8.0, ""),
         ({"bands": ("vv",), "dtype": "float32"}, None, "single band of measurements"),

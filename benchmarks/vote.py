@@ -70,7 +70,7 @@ def look(kb: Any, scene: Any, right: str) -> Case:
         kb.search_vectors(query, "images", "scene", confidence.NEIGHBOURS),
         kb.search_vectors(query, "names", "scene", DEPTH),
         confidence.unsuitable(scene, getattr(kb.encoder, "max_gsd_m", None))
-        or confidence.unphotographic(scene.rgb(256)),
+        or confidence.unphotographic(scene.rgb(512)),
         right,
     )
 

@@ -15,7 +15,7 @@ from .ingest import name_vector
 from .queries import make_filter, parse_box, parse_region
 from .retrieval import fusion as make_fusion
 from .retrieval import retrieve, vote_scenes
-from .scene import open_scene
+from .scene import decoded, open_scene
 from .types import (
     Answer,
     BBox,
@@ -157,6 +157,8 @@ class Assistant:
         scenes = [self._scene(item) for item in given]
         if region and scenes:
             scenes[0] = scenes[0].window(*(parse_region(region) if isinstance(region, str) else region))
+        # Decoded once for all that look at it: the encoder, the vote, the model.
+        scenes = [decoded(scene) for scene in scenes]
         where = make_filter(
             within=within,
             when=when,

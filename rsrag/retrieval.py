@@ -163,7 +163,7 @@ def vote_scenes(query: Query, kb: KnowledgeBase) -> list[SceneVote]:
         images = kb.search_vectors(alone, "images", "scene", confidence.NEIGHBOURS, "image-image")
         names = kb.search_vectors(alone, "names", "scene", DEPTH, "image-name")
         why_not = confidence.unsuitable(scene, getattr(kb.encoder, "max_gsd_m", None))
-        why_not = why_not or confidence.unphotographic(scene.rgb(256))
+        why_not = why_not or confidence.unphotographic(scene.rgb(512))
         vote = confidence.vote(letter, images, names, unsuitable=why_not)
         titles = kb.titles([subject for subject, _, _ in vote.subjects])
         named = tuple((subject, titles.get(subject, title), share) for subject, title, share in vote.subjects)

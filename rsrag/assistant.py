@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ from . import evidence as gather
 from .answering.citations import check
 from .answering.ledger import Ledger
 from .confidence import unsuitable
-from .errors import ModelError, RsragError
+from .errors import ModelError, RsragError, UsageError
 from .ingest import name_vector
 from .queries import make_filter, parse_box, parse_region
 from .retrieval import fusion as make_fusion
@@ -34,6 +35,7 @@ from .types import (
     SceneVote,
     Text,
     ToolDone,
+    ToolResult,
     ToolStarted,
     Turn,
     Verdict,
@@ -81,13 +83,18 @@ class Assistant:
         self.tools = tools
 
     def _make_model(self, model: Any, options: Mapping[str, Any]) -> Any:
-        if not isinstance(model, str) and hasattr(model, "_generate") and hasattr(model, "invoke"):
+        is_chat_model = not isinstance(model, str) and hasattr(model, "_generate") and hasattr(model, "invoke")
+        if is_chat_model or self._is_provider(model):
             made = self.plugins.create("model", "langchain", model=model, **options)
         else:
             made = self.plugins.resolve("model", model, **options)
         if hasattr(made, "use_language"):
             made.use_language(self.kb)
         return made
+
+    def _is_provider(self, model: Any) -> bool:
+        """Whether "ollama:qwen3-vl" means LangChain's provider of that name."""
+        return isinstance(model, str) and ":" in model and model.partition(":")[0] not in self.plugins.offers("model")
 
     # -- the front doors --------------------------------------------------------------------------
 
@@ -111,6 +118,7 @@ class Assistant:
         """How well each label fits an image by the encoder's prompts. Raises `RsragError` for fewer than two."""
         import numpy as np
 
+        labels = labels.split(",") if isinstance(labels, str) else labels
         labels = list(dict.fromkeys(label.strip() for label in labels if label.strip()))
         if len(labels) < 2:
             raise RsragError("classifying needs at least two different labels.", "Give --labels airport,harbour,...")
@@ -153,6 +161,12 @@ class Assistant:
         `region` x,y,w,h of the (first) image; `near` W,S,E,N ranks; `within` (box, GeoJSON or its file), `when`
         ("2019/2021-06"), `facets` and `sources` exclude. Raises `UsageError` and `SceneError`.
         """
+        if k is not None and k < 1:
+            raise UsageError(f"k is {k}; at least one passage is needed.")
+        if region and image is None:
+            raise UsageError("a region needs an image to be a part of.", "Give the image too.")
+        if not isinstance(text, str):
+            raise UsageError(f"a question is text, not {type(text).__name__}.")
         given: Sequence[Any] = [] if image is None else image if _is_many(image) else [image]  # type: ignore[assignment]
         scenes = [self._scene(item) for item in given]
         if region and scenes:
@@ -162,21 +176,38 @@ class Assistant:
         where = make_filter(
             within=within,
             when=when,
-            facets=facets,
-            sources=sources,
+            facets=(facets,) if isinstance(facets, str) else facets,
+            sources=(sources,) if isinstance(sources, str) else sources,
             kind=kind,
             known_facets=self.kb.catalog.facet_keys() if facets else None,
             known_sources=[s.name for s in self.kb.sources()] if sources else None,
         )
+        exclude = (exclude,) if isinstance(exclude, str) else exclude
         place = parse_box(near) if near else None
         return Query(text.strip(), tuple(scenes), task, (), place, where, tuple(exclude), k or self.k)  # type: ignore[arg-type]
 
     def _scene(self, image: PathLike | Scene) -> Scene:
-        return image if isinstance(image, Scene) else open_scene(image, self.plugins)
+        if isinstance(image, Scene):
+            return image
+        if not isinstance(image, str | os.PathLike):
+            raise UsageError(
+                f"an image is given as a path or a Scene, not as {type(image).__name__}.",
+                "For pixels in memory: rsrag.ArrayReader(array).scene().",
+            )
+        return open_scene(image, self.plugins)
 
     def lanes(self) -> list[Any]:
-        """The retrieval lanes, as offered."""
-        return [self.plugins.create("retriever", name) for name in self.plugins.offers("retriever")]
+        """The retrieval lanes, as offered; one that cannot be made is reported and left out."""
+        return self._made("retriever")
+
+    def _made(self, kind: str) -> list[Any]:
+        made = []
+        for name in self.plugins.offers(kind):
+            try:
+                made.append(self.plugins.create(kind, name))
+            except RsragError as error:
+                self.plugins.report(self.plugins.giver(kind, name), error.message)
+        return made
 
     def search_all(self, query: Query) -> Retrieval:
         """What the lanes find, without the join: a search shows what was asked for and not what belongs to it.
@@ -187,7 +218,7 @@ class Assistant:
         depth = max(50, query.k)
         found = retrieve(query, self.kb, lanes, self.fuse, reranker=self.reranker, depth=depth, join=False)
         hits = gather.alternated([hit for hit in found.hits if hit.chunk.part != "label"])
-        return Retrieval(tuple(hits[: query.k]), found.lanes, found.subjects)
+        return Retrieval(tuple(hits[: query.k]), found.lanes, found.subjects, found.warnings)
 
     def run(self, query: Query, ledger: Ledger | None = None, history: Sequence[Turn] = ()) -> Iterator[Event]:
         """The loop itself."""
@@ -201,18 +232,21 @@ class Assistant:
         chosen = gather.from_hits(found.hits, query.k, votes, self.kb.image_path)
         clock.stop("retrieve")
         warnings = [f"retrieval lane {r.name} failed: {r.detail}" for r in found.lanes if r.status == "failed"]
+        warnings += found.warnings
         if query.where:
             kept, total = self.kb.count_kept(query.where)
             warnings.append(f"the filters left {kept:,} of {total:,} passages and images to search")
         shown = ledger.add_all(chosen)
         yield Retrieved(found, shown)
         results: list[Evidence] = []
-        for name, letter, scene, tool in self._applicable(query):
+        for name, letter, scene, tool in self._applicable(query, warnings):
             yield ToolStarted(name, letter)
             try:
                 result = tool(scene)
+                if not isinstance(result, ToolResult):
+                    raise TypeError(f"it returned {type(result).__name__} instead of a ToolResult")
             except Exception as error:  # the answer goes on and says which tool failed
-                detail = error.message if isinstance(error, RsragError) else f"{type(error).__name__}: {error}"
+                detail = _told(error)
                 warnings.append(f"tool {name} failed: {detail}")
                 yield ToolDone(name, None, detail)
                 continue
@@ -239,16 +273,19 @@ class Assistant:
         self.plugins.notify_answered(query, answer)
         yield Done(answer)
 
-    def _applicable(self, query: Query) -> list[tuple[str, str, Scene, Any]]:
+    def _applicable(self, query: Query, warnings: list[str]) -> list[tuple[str, str, Scene, Any]]:
         """(tool name, scene letter, scene, tool) to run, the best fitting first."""
         if not self.tools or query.task not in ("ask", "caption"):
             return []
         wanted = []
-        for name in self.plugins.offers("tool"):
-            tool = self.plugins.create("tool", name)
-            fit = float(tool.applies(query))
+        for tool in self._made("tool"):
+            try:
+                fit = float(tool.applies(query))
+            except Exception as error:  # it costs itself
+                warnings.append(f"tool {tool.name} failed: {_told(error)}")
+                continue
             if fit >= RUN_TOOLS_FROM:
-                wanted += [(fit, name, "ABCDEFGHIJ"[i], scene, tool) for i, scene in enumerate(query.scenes[:10])]
+                wanted += [(fit, tool.name, "ABCDEFGHIJ"[i], scene, tool) for i, scene in enumerate(query.scenes[:10])]
         wanted.sort(key=lambda item: (-item[0], item[1], item[2]))
         return [item[1:] for item in wanted]
 
@@ -301,6 +338,10 @@ class _Clock:
         now = time.perf_counter()
         self.seconds[stage] = now - self._last
         self._last = now
+
+
+def _told(error: Exception) -> str:
+    return error.message if isinstance(error, RsragError) else f"{type(error).__name__}: {error}"
 
 
 def _is_many(image: Any) -> bool:

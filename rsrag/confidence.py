@@ -29,6 +29,9 @@ LEAST_Z = 1.8
 STRONG_TEXT = (2.8, 1.8)
 STRONG_IMAGE = (3.3, 2.6)
 
+OWN_SUBJECT = "file/"
+"""How the subject of a file begins that nobody gave one; see `Record.subject`."""
+
 Strength = Literal["strong", "fair", "weak"]
 
 
@@ -102,6 +105,9 @@ def vote(
     A label needs share, margin over the runner-up and similarity above chance; otherwise `reason` says what was
     missing. `unsuitable` is the reason why the encoder should not be trusted with this scene at all.
     """
+    # A file that only stands for itself names nothing: it may look alike, but it cannot say what is shown.
+    images = [hit for hit in images if not hit.chunk.subject.startswith(OWN_SUBJECT)]
+    names = [hit for hit in names if not hit.chunk.subject.startswith(OWN_SUBJECT)]
     by_image = best_by_subject(images[:NEIGHBOURS], BEST_IMAGES)
     by_name = best_by_subject(names, 1)
     if not by_image and not by_name:
@@ -115,12 +121,16 @@ def vote(
     z = max((h.z for h in [*images[:1], *names[:1]] if h.z is not None), default=None)
     first = shares[order[0]]
     margin = first - (shares[order[1]] if len(order) > 1 else 0.0)
-    if unsuitable:
-        reason = unsuitable
-    elif z is not None and z < LEAST_Z:
+    if unsuitable:  # then what comes closest means nothing either
+        return SceneVote(scene, (), "", z, unsuitable)
+    if z is not None and z < LEAST_Z:
         reason = "nothing in the knowledge base looks much like it"
+    elif len(order) < 2:
+        reason = "the knowledge base knows only one subject, so that nothing else could be said"
     elif first < LEAST_SHARE or margin < LEAST_MARGIN:
         reason = "the most similar images and names do not agree"
+    elif z is None:
+        reason = "too little is stored to tell likeness from chance"
     else:
         return SceneVote(scene, ranked, order[0], z)
     return SceneVote(scene, ranked, "", z, reason)
@@ -145,7 +155,7 @@ def unphotographic(pixels: NDArray[np.uint8]) -> str:
     import numpy as np
 
     rows = pixels[:: max(1, pixels.shape[0] // 64)]  # enough to tell, and a millisecond
-    seen = rows.any(axis=2)
+    seen: NDArray[np.bool_] = rows.max(axis=2) > 0
     if seen.mean() < 0.1:
         return "nearly all of it is empty"
     coarse = (rows[seen] >> 3).astype(np.int64) @ np.array([1024, 32, 1])

@@ -12,6 +12,7 @@ from .types import Chunk, Evidence, Hit, Provenance, SceneVote, ToolResult
 
 MOST_IMAGES = 3
 MOST_PER_SUBJECT = 4
+SURE_RANK = 5
 
 
 def from_hits(
@@ -49,7 +50,9 @@ def from_hits(
 
 def _worth_showing(hit: Hit) -> bool:
     """A picture found by words alone must be better than what any words would find."""
-    return any(lane.startswith("image") for lane in hit.lanes) or strength(hit.z, "image") != "weak"
+    return (
+        any(lane.startswith(("image", "words", "near-by")) for lane in hit.lanes) or strength(hit.z, "image") != "weak"
+    )
 
 
 def alternated(hits: Sequence[Hit]) -> list[Hit]:
@@ -60,7 +63,10 @@ def alternated(hits: Sequence[Hit]) -> list[Hit]:
     levels = ("strong", "fair", "weak")
 
     def level(hit: Hit) -> int:
-        return levels.index(strength(hit.z, hit.chunk.kind))
+        """Found by its name, its words or its place is fair at least; found by a cosine of unknown worth is weak."""
+        found = any(hit.lanes.get(lane, (99, 0.0))[0] <= SURE_RANK for lane in ("named", "words", "near-by"))
+        measured = 2 if hit.z is None else levels.index(strength(hit.z, hit.chunk.kind))
+        return min(measured, 1) if found else measured
 
     ordered: list[Hit] = []
     for weak in (False, True):

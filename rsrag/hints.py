@@ -7,10 +7,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
-
-if TYPE_CHECKING:
-    pass
+from typing import Any, Final
 
 _DATE: Final = re.compile(
     r"(?<!\d)((?:19|20)\d\d)([-_.]?)(0[1-9]|1[0-2])\2(0[1-9]|[12]\d|3[01])(?:[T_-]?([01]\d|2[0-3])([0-5]\d)([0-5]\d))?(?!\d)"
@@ -42,7 +39,7 @@ def find_hints(path: Path) -> Hints:
     side = path.with_suffix(".json")
     try:
         given = json.loads(side.read_text("utf-8")) if side.is_file() and side.stat().st_size < 1_000_000 else {}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         hints.notes.append(f"{side.name} cannot be read and was left out ({error}).")
         return hints
     for key, parse in (("bands", _names), ("sensor", _name), ("acquired", parse_time), ("gsd_m", _length)):
@@ -97,16 +94,18 @@ def parse_time(text: Any) -> datetime | None:
 
 
 def _names(value: Any) -> tuple[str, ...] | None:
-    return tuple(value) if isinstance(value, list) and value and all(isinstance(v, str) for v in value) else None
+    return tuple(value) if isinstance(value, list) and value and all(_is_text(v) for v in value) else None
 
 
 def _name(value: Any) -> str | None:
-    return value if isinstance(value, str) and value.strip() else None
+    return value if _is_text(value) and value.strip() else None
+
+
+def _is_text(value: Any) -> bool:
+    """JSON may hold half a character ("\\ud800"), which nothing can store."""
+    return isinstance(value, str) and not re.search("[\ud800-\udfff]", value)
 
 
 def _length(value: Any) -> float | None:
     good = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 1e6
     return float(value) if good else None
-
-
-# -- rasters, through GDAL ------------------------------------------------------------------------

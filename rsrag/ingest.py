@@ -10,6 +10,7 @@ import dataclasses
 import functools
 import hashlib
 import io
+import json
 import os
 import time
 from collections import deque
@@ -90,6 +91,17 @@ def _name(origin: Any) -> str:
     return str(getattr(origin, "label", "") or origin.name)
 
 
+def _free_name(kb: KnowledgeBase, name: str, origin: Any) -> str:
+    """The name a source goes by when nobody gave it one: a folder whose name is taken also says its parent's."""
+    taken = {known.name: known.root for known in kb.catalog.sources()}
+    root = _root(origin)
+    folder = Path(root)
+    while root and taken.get(name, root) != root and folder.parent != folder:
+        folder = folder.parent
+        name = f"{folder.name}/{name}"
+    return name
+
+
 def _root(origin: Any) -> str:
     root = getattr(origin, "root", None)
     return remember(Path(root)) if root else ""
@@ -112,6 +124,7 @@ class _Prepared:
     version: str
     images: list[_Image] = field(default_factory=list)
     problems: list[tuple[str, str]] = field(default_factory=list)
+    refused: bool = False
 
 
 def add(
@@ -131,12 +144,17 @@ def add(
     costs itself and is reported. An interrupted run is resumed by doing it again.
     """
     origin = make_source(kb.plugins, what, kind, options)
+    if getattr(origin, "plugins", kb) is None:
+        origin.plugins = kb.plugins
     name = source or _name(origin)
     if not options and origin is not what:
         # Added again without options, a source keeps those it was first added with.
         options = kb.catalog.source_options(name, _root(origin))
         if options:
             origin = make_source(kb.plugins, what, kind, options)
+            if getattr(origin, "plugins", kb) is None:
+                origin.plugins = kb.plugins
+    name = source or _free_name(kb, name, origin)
     run = _Run(kb, origin, name, kb.plugins.resolve("captioner", captioner) if captioner else None, progress)
     run.options = options
     return run.dry() if dry_run else run.run()
@@ -154,6 +172,7 @@ class _Run:
         self.failed: list[tuple[str, str]] = []
         self.added = self.updated = self.unchanged = self.embedded = self.done = 0
         self.seen: set[str] = set()
+        self.claimed = False
         self.options: dict[str, Any] = {}
         self.started = self.settled = time.monotonic()
         self.stored: dict[str, str] = {}
@@ -189,9 +208,11 @@ class _Run:
 
     def run(self) -> IngestReport:
         with self.kb.writer():
-            self._claim_name()
+            self._refuse_taken_name()
             self.kb.spaces.declare()
             self.stored = self.kb.catalog.versions(self.name)
+            if hasattr(self.origin, "known"):
+                self.origin.known = self.stored  # what is unchanged need not even be opened
             workers = max(2, (os.cpu_count() or 2))
             try:
                 with ThreadPoolExecutor(workers, "decode") as decoders, ThreadPoolExecutor(1, "write") as writer:
@@ -207,12 +228,13 @@ class _Run:
                     if pending:
                         pending.result()
             finally:
+                self.kb.catalog.retire()
                 self.kb.settle()  # what the catalog has, Chroma gets, however the run ends
-            if self.embedded:
+            if self.embedded or not self.kb.spaces.null("texts", "text"):
                 self.kb.spaces.learn_nulls()
         return self.report()
 
-    def _claim_name(self) -> None:
+    def _refuse_taken_name(self) -> None:
         root = _root(self.origin)
         for known in self.kb.catalog.sources():
             if known.name == self.name and known.root != root:
@@ -220,8 +242,6 @@ class _Run:
                     f"the source name '{self.name}' already belongs to {known.root or known.kind}.",
                     "Give this one another name with --source NAME.",
                 )
-        license = str(getattr(self.origin, "license", "") or "")
-        self.kb.catalog.put_source(self.name, self.origin.name, self.role, root, license, self.options)
 
     def _count(self, record: Record, version: str | None) -> bool:
         """Whether a record is new or changed, counted. `None`: cannot be told without reading its images."""
@@ -234,6 +254,14 @@ class _Run:
         else:
             self.updated += 1
         return True
+
+    def _lose(self, record: Record, why: str) -> None:
+        """A record that was counted as new or changed and could not be stored after all."""
+        self.failed.append((record.id, why))
+        if record.id in self.stored:
+            self.updated -= 1
+        else:
+            self.added -= 1
 
     # -- reading and decoding, ahead of the encoder -------------------------------------------------
 
@@ -265,6 +293,8 @@ class _Run:
         prepared = future.result()
         self.done += 1
         self.failed += prepared.problems
+        if prepared.refused:
+            return
         empty = not prepared.images and not _has_text(prepared.record)
         if empty and prepared.problems:
             return  # its only content could not be read; that is already reported
@@ -276,6 +306,10 @@ class _Run:
 
     def _prepare(self, record: Record) -> _Prepared:
         prepared = _Prepared(record, record.version)
+        if fault := _fault(record):
+            prepared.problems.append((ascii(record.id)[1:-1], fault))
+            prepared.refused = True
+            return prepared
         for uri in record.images:
             where = f"{record.id}: {uri}" if uri not in record.id else uri
             try:
@@ -312,7 +346,11 @@ class _Run:
         captions = self._captions(batch)
         for prepared in batch:
             record = prepared.record
-            chunks = chunk(record, fits, source=self.name, role=self.role, captions=captions.get(record.id, ()))
+            try:
+                chunks = chunk(record, fits, source=self.name, role=self.role, captions=captions.get(record.id, ()))
+            except Exception as error:  # a tokenizer that chokes on one text must not end a night's run
+                self._lose(record, f"its text cannot be split ({type(error).__name__}: {error}).")
+                continue
             for ordinal, image in enumerate(prepared.images):
                 chunks.append(self._image_chunk(record, image, ordinal))
                 wanted["images", image.digest] = image.scene
@@ -371,7 +409,7 @@ class _Run:
 
     def _image_chunk(self, record: Record, image: _Image, ordinal: int) -> Chunk:
         return Chunk(
-            id=chunk_id(self.name, record.id, "image", ordinal),
+            id=chunk_id(self.name, record.id, "pixels/", ordinal),
             kind="image",
             part="image",
             ordinal=ordinal,
@@ -393,8 +431,12 @@ class _Run:
             partial = path.with_suffix(".part")
             partial.write_bytes(data)
             partial.replace(path)
+        if not self.claimed:
+            license = str(getattr(self.origin, "license", "") or "")
+            root = _root(self.origin)
+            self.kb.catalog.put_source(self.name, self.origin.name, self.role, root, license, self.options)
+            self.claimed = True
         # Chroma takes a few large batches in half the time of many small ones; within a second is soon enough.
-        self.kb.catalog.prepare_writer()
         self.kb.catalog.put(batch)
         if time.monotonic() - self.settled >= SETTLE_SECONDS:
             self.kb.settle()
@@ -440,6 +482,18 @@ def _jpeg(pixels: NDArray[np.uint8]) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "JPEG", quality=85)
     return buffer.getvalue()
+
+
+def _fault(record: Record) -> str:
+    """Why a record cannot be stored, or ""."""
+    try:
+        json.dumps(dict(record.facets))
+        "".join((record.id, record.title, record.text, *record.aliases, *(s.text for s in record.sections))).encode()
+    except UnicodeEncodeError:
+        return "its text holds characters that are no Unicode text (half of a surrogate pair)."
+    except (TypeError, ValueError, RecursionError) as error:
+        return f"its facets cannot be stored ({error})."
+    return ""
 
 
 def _has_words(record: Record) -> bool:

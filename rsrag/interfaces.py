@@ -88,7 +88,8 @@ class Knowledge(Protocol):
 class Retriever(Protocol):
     """One lane. `needs` lists what the query must have, else the lane is skipped. `votes` is True for a lane
     that is asked by the scene, whose hits speak for their whole subject. An attribute `score = "cosine"` tells that
-    its raw scores are cosines, which the fusion `weighted` needs; `weight` (default 1) how much it counts in `rrf`."""
+    its raw scores are cosines that the fusion `weighted` may add up (image with image, text
+    with text); `weight` (default 1) how much it counts in `rrf`."""
 
     name: ClassVar[str]
     needs: ClassVar[tuple[Need, ...]]

@@ -91,6 +91,8 @@ class LangChainLane:
         self.retriever = retriever
 
     def retrieve(self, query: Query, kb: Knowledge, k: int) -> list[Hit]:
+        if query.where:
+            return []  # its documents carry nothing that a filter could be held against
         documents = self.retriever.invoke(query.text)[:k]
         return [
             Hit(_chunk(doc, rank), 1 / rank, {self.name: (rank, 1 / rank)}) for rank, doc in enumerate(documents, 1)

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .types import BBox
-
-if TYPE_CHECKING:
-    pass
 
 Transform = tuple[float, ...]
 

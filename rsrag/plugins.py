@@ -106,30 +106,31 @@ class Plugins:
             try:
                 plugin = point.load()
             except (Exception, SystemExit) as error:
-                self._report(point.name, f"cannot be imported ({type(error).__name__}: {_first_line(error)}).")
+                self.report(point.name, f"cannot be imported ({type(error).__name__}: {_first_line(error)}).")
                 continue
             self._register(point.name, plugin)
 
     def _register(self, name: str, plugin: object) -> None:
         wanted = getattr(plugin, "RSRAG_PLUGIN_API", hookspecs.PLUGIN_API)
         if wanted != hookspecs.PLUGIN_API:
-            self._report(name, f"was written for plugin API {wanted}; this rsrag has {hookspecs.PLUGIN_API}.")
+            self.report(name, f"was written for plugin API {wanted}; this rsrag has {hookspecs.PLUGIN_API}.")
             return
         if self._pm.has_plugin(name):
-            self._report(name, "has the name of a plugin that is already loaded; ignored.")
+            self.report(name, "has the name of a plugin that is already loaded; ignored.")
             return
         try:
             self._pm.register(plugin, name=name)
         except (ValueError, pluggy.PluginValidationError) as error:
             if self._pm.has_plugin(name):
                 self._pm.unregister(name=name)
-            self._report(name, f"does not fit the hooks ({_first_line(error)}).")
+            self.report(name, f"does not fit the hooks ({_first_line(error)}).")
             return
         for hook in _unknown_hooks(plugin):
             near = difflib.get_close_matches(hook, [*HOOKS.values(), "rsrag_commands"], n=1)
-            self._report(name, f"implements {hook}, which is no hook." + (f" Did you mean {near[0]}?" if near else ""))
+            self.report(name, f"implements {hook}, which is no hook." + (f" Did you mean {near[0]}?" if near else ""))
 
-    def _report(self, plugin: str, message: str) -> None:
+    def report(self, plugin: str, message: str) -> None:
+        """Note what a plugin did wrong, once. Raises `PluginError` when strict."""
         problem = Problem(plugin, message)
         if self.strict:
             raise PluginError(str(problem), "Disable the plugin or unset RSRAG_STRICT_PLUGINS.")
@@ -155,7 +156,7 @@ class Plugins:
                     name = cls.name
                     if name in found:
                         first = self._givers[kind, name]
-                        self._report(
+                        self.report(
                             impl.plugin_name, f"offers {kind} '{name}', which {first} already provides; ignored."
                         )
                         continue
@@ -168,12 +169,12 @@ class Plugins:
         try:
             offered = impl.function()
         except (Exception, SystemExit) as error:
-            self._report(
+            self.report(
                 impl.plugin_name, f"failed to offer its {kind}s ({type(error).__name__}: {_first_line(error)})."
             )
             return []
         if not isinstance(offered, list | tuple):
-            self._report(
+            self.report(
                 impl.plugin_name, f"{HOOKS[kind]} returned {type(offered).__name__} instead of a list of classes."
             )
             return []
@@ -182,7 +183,7 @@ class Plugins:
             if isinstance(cls, type) and isinstance(getattr(cls, "name", None), str):
                 good.append(cls)
             else:
-                self._report(impl.plugin_name, f"offers {cls!r} as {kind}; it must be a class with a `name`.")
+                self.report(impl.plugin_name, f"offers {cls!r} as {kind}; it must be a class with a `name`.")
         return good
 
     def giver(self, kind: str, name: str) -> str:
@@ -229,12 +230,12 @@ class Plugins:
             except RsragError:
                 raise
             except (Exception, SystemExit) as error:
-                self._report(impl.plugin_name, f"failed to open {uri} ({type(error).__name__}: {_first_line(error)}).")
+                self.report(impl.plugin_name, f"failed to open {uri} ({type(error).__name__}: {_first_line(error)}).")
                 continue
             if scene is not None:
                 if isinstance(scene, Scene):
                     return scene
-                self._report(impl.plugin_name, f"rsrag_open_scene returned {type(scene).__name__}, not a Scene.")
+                self.report(impl.plugin_name, f"rsrag_open_scene returned {type(scene).__name__}, not a Scene.")
         return None
 
     def notify_answered(self, query: Any, answer: Any) -> None:
@@ -251,7 +252,7 @@ class Plugins:
             try:
                 impl.function(**{name: arguments[name] for name in impl.argnames})
             except (Exception, SystemExit) as error:
-                self._report(impl.plugin_name, f"{hook} failed ({type(error).__name__}: {_first_line(error)}).")
+                self.report(impl.plugin_name, f"{hook} failed ({type(error).__name__}: {_first_line(error)}).")
 
 
 def _first_line(error: BaseException) -> str:

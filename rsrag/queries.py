@@ -7,7 +7,8 @@ import json
 import re
 from calendar import monthrange
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from operator import index
 from pathlib import Path
 from typing import Any
 
@@ -19,29 +20,37 @@ def parse_box(text: str | BBox | Sequence[float]) -> BBox:
     """A box from "W,S,E,N" in degrees. Raises `UsageError`."""
     if isinstance(text, BBox):
         return text
-    parts = text.split(",") if isinstance(text, str) else list(text)
     try:
-        west, south, east, north = (float(p) for p in parts)
+        west, south, east, north = (float(p) for p in _parts(text))
     except (TypeError, ValueError):
         raise UsageError(f"'{text}' is not a box.", "Give W,S,E,N in degrees, such as 4.0,51.8,4.6,52.0.") from None
     return BBox(west, south, east, north)
 
 
-def parse_region(text: str) -> tuple[int, int, int, int]:
-    """A part of an image from "x,y,w,h" in pixels. Raises `UsageError`."""
+def parse_region(text: str | Sequence[int]) -> tuple[int, int, int, int]:
+    """A part of an image from "x,y,w,h" or four whole numbers, in pixels. Raises `UsageError`."""
     try:
-        x, y, w, h = (int(p) for p in text.split(","))
-    except ValueError:
+        x, y, w, h = (int(p) if isinstance(p, str) else index(p) for p in _parts(text))
+    except (TypeError, ValueError):
         raise UsageError(f"'{text}' is not a region.", "Give x,y,w,h in pixels, such as 0,0,256,256.") from None
     return x, y, w, h
 
 
-def parse_within(value: str | BBox | Mapping[str, Any]) -> tuple[BBox | None, Mapping[str, Any] | None]:
-    """(box, polygon) from a box, a GeoJSON object or the path of a GeoJSON file. Raises `UsageError`."""
+def _parts(value: Any) -> list[Any]:
+    return value.split(",") if isinstance(value, str) else list(value)
+
+
+def parse_within(
+    value: str | BBox | Sequence[float] | Mapping[str, Any],
+) -> tuple[BBox | None, Mapping[str, Any] | None]:
+    """(box, polygon) from a box, four numbers, a GeoJSON object or the path of a GeoJSON file. Raises `UsageError`."""
     if isinstance(value, BBox):
         return value, None
     if isinstance(value, Mapping):
         return None, _geometry(value, "the GeoJSON object")
+    if not isinstance(value, str | Path):
+        return parse_box(value), None
+    value = str(value)
     if re.fullmatch(r"\s*[-+.\de]+\s*(,\s*[-+.\de]+\s*){3}", value):
         return parse_box(value), None
     path = Path(value)
@@ -57,7 +66,7 @@ def parse_within(value: str | BBox | Mapping[str, Any]) -> tuple[BBox | None, Ma
         data = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UsageError(f"{path} cannot be read ({error.strerror}).", "Check its permissions.") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"{path} is not JSON ({error}).", "Give a GeoJSON file.") from error
     return None, _geometry(data, str(path))
 
@@ -76,7 +85,7 @@ def _geometry(data: Any, where: str) -> Mapping[str, Any]:
         else:
             geometries = [data]
         joined = unary_union([shape(g) for g in geometries if g])
-    except (ShapelyError, AttributeError, KeyError, TypeError, ValueError) as error:
+    except (ShapelyError, AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise UsageError(f"{where} is not a GeoJSON geometry ({error}).") from error
     if joined.is_empty or joined.area == 0:
         raise UsageError(f"{where} holds no area.", "Give a Polygon or MultiPolygon in EPSG:4326.")
@@ -85,20 +94,32 @@ def _geometry(data: Any, where: str) -> Mapping[str, Any]:
     return geometry
 
 
-def parse_interval(text: str | Interval) -> Interval:
+def parse_interval(text: str | Interval | Sequence[str | None]) -> Interval:
     """A time span from "A/B", each a year, month, day or ISO time, ".." or empty for open; UTC where no zone.
 
-    A single "2020-07" means that whole month. Raises `UsageError`.
+    A single "2020-07" means that whole month. A pair of texts or datetimes is a span too. Raises `UsageError`.
     """
     if isinstance(text, str):
         start_text, slash, stop_text = text.partition("/")
         start = _instant(start_text, end=False)
         stop = _instant(stop_text if slash else start_text, end=True)
     else:
-        start, stop = (m if m is None or m.tzinfo else m.replace(tzinfo=UTC) for m in text)
+        try:
+            first, last = text
+            start, stop = _moment(first, end=False), _moment(last, end=True)
+        except (TypeError, ValueError, AttributeError):
+            raise UsageError(
+                f"'{text}' is not a span of time.", 'Give FROM/TO or a pair ("2019", "2020-06").'
+            ) from None
     if start and stop and start > stop:
         raise UsageError(f"'{text}' ends before it begins.", "Give FROM/TO, such as 2019-01/2020-06.")
     return start, stop
+
+
+def _moment(given: str | datetime | None, *, end: bool) -> datetime | None:
+    if isinstance(given, datetime):
+        return given if given.tzinfo else given.replace(tzinfo=UTC)
+    return _instant("" if given is None else given.isoformat() if isinstance(given, date) else given, end=end)
 
 
 def _instant(text: str, *, end: bool) -> datetime | None:
@@ -137,26 +158,33 @@ def parse_facets(pairs: Sequence[str] | Mapping[str, FacetValue]) -> dict[str, F
     return facets
 
 
+def names(value: str | Sequence[str] | None) -> tuple[str, ...]:
+    """Names as a tuple; a text is one name, and nothing is none."""
+    return ((value,) if value else ()) if isinstance(value, str) else tuple(value or ())
+
+
 def make_filter(
     *,
-    within: str | BBox | Mapping[str, Any] | None = None,
-    when: str | Interval | None = None,
+    within: str | BBox | Sequence[float] | Mapping[str, Any] | None = None,
+    when: str | Interval | Sequence[str | None] | None = None,
     facets: Sequence[str] | Mapping[str, FacetValue] = (),
-    sources: Sequence[str] = (),
+    sources: str | Sequence[str] = (),
     kind: str = "",
     known_facets: Sequence[str] | None = None,
     known_sources: Sequence[str] | None = None,
 ) -> Filter:
     """A filter from what people write. An unknown facet or source is refused with the nearest that exists."""
-    box, polygon = parse_within(within) if within else (None, None)
+    box, polygon = parse_within(within) if within is not None and within != "" else (None, None)
+    span = parse_interval(when) if when is not None and when != "" else None
     chosen = parse_facets(facets)
     for key in chosen:
         _must_be_known("facet", key, known_facets)
+    sources = names(sources)
     for name in sources:
         _must_be_known("source", name, known_sources)
     if kind not in ("", "text", "image"):
         raise UsageError(f"there is no kind '{kind}'.", "Kinds of results: text, image.")
-    return Filter(box, polygon, parse_interval(when) if when else None, chosen, tuple(sources), kind)  # type: ignore[arg-type]
+    return Filter(box, polygon, span, chosen, sources, kind)  # type: ignore[arg-type]
 
 
 def _must_be_known(what: str, name: str, known: Sequence[str] | None) -> None:

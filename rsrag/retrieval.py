@@ -31,6 +31,9 @@ Fuse = Callable[[Mapping[str, Sequence[Hit]], Mapping[str, Traits]], list[Hit]]
 DEPTH = 50
 """How many hits each lane is asked for."""
 
+NEAR_WEIGHT = 4.0
+"""What the near-by lane counts when a place was given: more than meaning, words and pictures together."""
+
 JOINED_SUBJECTS = 3
 """The texts of so many subjects, best first, are fetched when the scene speaks for them."""
 
@@ -80,7 +83,7 @@ def retrieve(
             failures.append(failure)
         if hits:
             found[report.name] = hits
-    if failures and not found and not any(r.status == "empty" for r in reports):
+    if failures and not found:
         first = failures[0]
         if isinstance(first, RsragError):
             raise first
@@ -88,15 +91,21 @@ def retrieve(
     subjects = _subjects(found, voting, votes)
     if join and (joined := _join(query, kb, subjects)):
         found["subject"] = joined
-    hits = fuse(found, {"subject": Traits(cosine=True), **{lane.name: _traits(lane) for lane in lanes}})
+    traits = {lane.name: _traits(lane, query) for lane in lanes}
+    hits = fuse(found, {"subject": Traits(cosine=True), **traits})
+    warnings: tuple[str, ...] = ()
     if reranker is not None:
-        hits = list(reranker.rerank(query, hits))
-    return Retrieval(tuple(hits), tuple(reports), subjects)
+        try:
+            hits = list(reranker.rerank(query, hits))
+        except Exception as error:  # the fused order stands
+            detail = error.message if isinstance(error, RsragError) else f"{type(error).__name__}: {error}"
+            warnings = (f"reranker {reranker.name} failed: {detail}",)
+    return Retrieval(tuple(hits), tuple(reports), subjects, warnings)
 
 
 def _run(lane: Any, query: Query, kb: KnowledgeBase, depth: int) -> tuple[LaneReport, Sequence[Hit], Exception | None]:
     """One lane: how it ended, what it found, and what it raised."""
-    missing = [need for need in lane.needs if not _has(query, need)]
+    missing = [need for need in getattr(lane, "needs", ()) if not _has(query, need)]
     if missing:
         return LaneReport(lane.name, "skipped", detail=f"the question has no {' and no '.join(missing)}"), (), None
     start = time.perf_counter()
@@ -108,11 +117,13 @@ def _run(lane: Any, query: Query, kb: KnowledgeBase, depth: int) -> tuple[LaneRe
     return LaneReport(lane.name, "ok" if hits else "empty", len(hits), time.perf_counter() - start), hits, None
 
 
-def _traits(lane: Any) -> Traits:
+def _traits(lane: Any, query: Query) -> Traits:
+    # A place that was asked for ranks; one that a scene merely has is one hint among others.
+    asked = NEAR_WEIGHT if query.near and "place" in getattr(lane, "needs", ()) else 1.0
     return Traits(
         bool(getattr(lane, "votes", False)),
         getattr(lane, "score", "") == "cosine",
-        float(getattr(lane, "weight", 1.0)),
+        float(getattr(lane, "weight", 1.0)) * asked,
     )
 
 
@@ -160,7 +171,7 @@ def vote_scenes(query: Query, kb: KnowledgeBase) -> list[SceneVote]:
     votes = []
     for letter, scene in zip("ABCDEFGHIJKLMNOPQRSTUVWXYZ", query.scenes, strict=False):
         alone = query.with_(scenes=(scene,))
-        images = kb.search_vectors(alone, "images", "scene", confidence.NEIGHBOURS, "image-image")
+        images = kb.search_vectors(alone, "images", "scene", DEPTH, "image-image")
         names = kb.search_vectors(alone, "names", "scene", DEPTH, "image-name")
         why_not = confidence.unsuitable(scene, getattr(kb.encoder, "max_gsd_m", None))
         why_not = why_not or confidence.unphotographic(scene.rgb(512))

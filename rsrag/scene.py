@@ -24,9 +24,6 @@ from .rasters import RasterReader
 from .types import Scene
 
 if TYPE_CHECKING:
-    pass
-
-if TYPE_CHECKING:
     from .plugins import Plugins
 
 __all__ = ["ArrayReader", "decoded", "open_scene"]
@@ -114,6 +111,3 @@ def _local_file(uri: str) -> Path:
 def _world_files(path: Path) -> list[str]:
     end = path.suffix[1:]
     return [f"{path.stem}.{e}" for e in (f"{end[:1]}{end[-1:]}w", f"{end}w", "wld")] if end else []
-
-
-# -- what stands beside the pixels ----------------------------------------------------------------

@@ -355,7 +355,7 @@ class Retrieval:
     hits: tuple[Hit, ...]
     lanes: tuple[LaneReport, ...]
     subjects: tuple[tuple[str, float], ...] = ()
-    excluded: int | None = None
+    warnings: tuple[str, ...] = ()
 
 
 # -- answering ------------------------------------------------------------------------------------

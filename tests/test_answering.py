@@ -22,6 +22,7 @@ from rsrag.answering import (
     clean,
     letters,
     markers,
+    one_line,
     read,
     render,
     sentences,
@@ -265,6 +266,48 @@ def test_clean_strips_what_a_terminal_would_obey():
 def test_unmark():
     assert unmark("as shown [12] and [3, 4] [A] [INST] x [/INST]") == "as shown (12) and (3, 4) (A) (INST) x (/INST)"
     assert unmark("in [0, 1], [see](x), [1](y)") == "in [0, 1], [see](x), [1](y)"
+
+
+def bracketed() -> st.SearchStrategy[str]:
+    pieces = [
+        "[",
+        "]",
+        "【",
+        "】",
+        "(",
+        ")",
+        "`",
+        "```",
+        "\n",
+        " ",
+        "3",
+        "12",
+        "A",
+        ", ",
+        "-",
+        " and ",
+        "#",
+        "ref ",
+        "](",
+        "]: x",
+    ]
+    return st.lists(st.sampled_from(pieces), max_size=25).map("".join)
+
+
+FOREIGN = """[ref 3]|[ 3 ]|【3】|[No. 3]|[#3]|[1 & 2]|[1—2]|[source 2]|[evidence 1]|[3](see note 4)|[A ]|[12345]|`[3]`
+|[3\u200b]|[\x1b[0m3]|[1](`y`)|[[3]]|\\[3]|[3,\n4]""".split("|")
+
+
+@pytest.mark.parametrize("text", FOREIGN)
+def test_unmark_softens_all_that_would_be_read_as_a_citation(text):
+    for final in (unmark(text), clean(unmark(text)), one_line(unmark(text)), one_line(unmark(text)).replace("`", "")):
+        assert markers(final) == []
+    assert re.sub(r"\W", "", unmark(text)) == re.sub(r"\W", "", clean(text))
+
+
+@given(st.one_of(st.text(), st.text(alphabet='[]【】()`"\\\n x!:,-&#0123AZ', max_size=60), bracketed()))
+def test_nothing_is_cited_by_unmarked_text(text):
+    assert markers(unmark(text)) == []
 
 
 INJECTIONS = [

@@ -111,10 +111,15 @@ def test_without_share_margin_and_likeness_there_is_no_label(images: list[Hit], 
     assert got.label == "" and reason in got.reason
 
 
-def test_an_encoder_that_does_not_suit_names_nothing_but_says_what_is_closest() -> None:
+def test_an_encoder_that_does_not_suit_says_nothing_but_why() -> None:
     got = vote("A", [hit("port", 9.0)] * 3, [], unsuitable="it is radar")
-    assert (got.label, got.reason) == ("", "it is radar")
-    assert got.subjects[0][0] == "port"
+    assert (got.label, got.reason, got.subjects) == ("", "it is radar", ())
+
+
+def test_a_file_that_nobody_named_does_not_name_others() -> None:
+    own = [hit("file/colorado", 9.0), hit("file/a/pond_10", 8.0)]
+    got = vote("A", [*own, hit("port", 5.0), hit("port", 4.9), hit("beach", 2.0)], [hit("port", 3.0)])
+    assert got.label == "port" and all(not s.startswith("file/") for s, _, _ in got.subjects)
 
 
 def test_at_most_five_subjects_are_listed_by_title() -> None:

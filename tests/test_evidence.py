@@ -125,5 +125,7 @@ def test_search_results_take_turns() -> None:
 
     hits = [hit("t0"), hit("t1"), hit("t2"), hit("i0", kind="image"), hit("i1", kind="image")]
     assert [h.chunk.id for h in alternated(hits)] == ["t0", "i0", "t1", "i1", "t2"]  # strong passages, fair images
-    weak = [replace(h, z=0.1) for h in hits[:2]]
+    weak = [replace(h, z=0.1, lanes={"text-text": (9, 0.1)}) for h in hits[:2]]
     assert [h.chunk.id for h in alternated([*weak, *hits[2:]])] == ["t2", "i0", "i1", "t0", "t1"]
+    named = replace(hits[0], z=0.1, lanes={"named": (1, 2.0)})  # called by its name: never among the weak
+    assert [h.chunk.id for h in alternated([named, weak[1]])] == ["t0", "t1"]

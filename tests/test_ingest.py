@@ -127,7 +127,8 @@ def test_one_name_belongs_to_one_place(kb: KnowledgeBase, archive: Path, tmp_pat
     other.mkdir(parents=True)
     Image.new("RGB", (8, 8)).save(other / "x.png")
     with pytest.raises(UsageError, match=r"'archive' already belongs to .*--source"):
-        kb.add(other)
+        kb.add(other, source="archive")
+    assert kb.add(other).source == "elsewhere/archive"
     assert kb.add(other, source="second").added == 1
 
 

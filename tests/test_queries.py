@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rsrag import BBox, Filter, UsageError
-from rsrag.queries import make_filter, parse_box, parse_facets, parse_interval, parse_region, parse_within
+from rsrag.queries import make_filter, names, parse_box, parse_facets, parse_interval, parse_region, parse_within
 
 SQUARE = {"type": "Polygon", "coordinates": [[[4, 51], [5, 51], [5, 52], [4, 52], [4, 51]]]}
 FAR = {"type": "Polygon", "coordinates": [[[14, 51], [15, 51], [15, 52], [14, 52], [14, 51]]]}
@@ -49,7 +49,9 @@ def test_a_box_that_is_none(text: Any, message: str) -> None:
 
 def test_a_region() -> None:
     assert parse_region("0, 10,256,128") == (0, 10, 256, 128)
-    for text in ("", "1,2,3", "1,2,3,4,5", "1.5,2,3,4", "a,b,c,d"):
+    assert parse_region((0, 10, 256, 128)) == parse_region([0, 10, 256, 128]) == (0, 10, 256, 128)
+    bad: list[Any] = ["", "1,2,3", "1,2,3,4,5", "1.5,2,3,4", "a,b,c,d", (1, 2, 3), (1, 2, 3, 4, 5), (1.5, 2, 3, 4), 7]
+    for text in bad:
         with pytest.raises(UsageError, match=r"is not a region\. Give x,y,w,h in pixels"):
             parse_region(text)
 
@@ -86,6 +88,10 @@ def test_an_area_may_be_a_box() -> None:
     assert parse_within("4,51,5,52") == (BBox(4, 51, 5, 52), None)
     assert parse_within(" -4.5, +51,5e0,52 ") == (BBox(-4.5, 51, 5, 52), None)
     assert parse_within(BBox(170, 0, -170, 1)) == (BBox(170, 0, -170, 1), None)
+    assert parse_within((4, 51, 5, 52)) == parse_within([4, 51.0, 5, 52]) == (BBox(4, 51, 5, 52), None)
+    for bad in ((4, 51, 5), (4, 51, 5, 52, 6), (), 5):
+        with pytest.raises(UsageError, match="is not a box"):
+            parse_within(bad)  # type: ignore[arg-type]
 
 
 def polygon(*corners: tuple[float, float]) -> dict[str, Any]:
@@ -121,6 +127,7 @@ def test_geojson_that_is_no_area(data: Any, message: str, tmp_path: Path) -> Non
 def test_files_that_are_no_geojson(tmp_path: Path) -> None:
     (tmp_path / "broken.json").write_text("{")
     (tmp_path / "binary.json").write_bytes(b"\xff\x00")
+    (tmp_path / "deep.json").write_text("[" * 100_000)
     cases = {
         str(tmp_path / "missing.geojson"): "is neither a box nor a file",
         str(tmp_path): "is neither a box nor a file",
@@ -129,6 +136,7 @@ def test_files_that_are_no_geojson(tmp_path: Path) -> None:
         json.dumps(SQUARE) * 20: "is neither a box nor a file",  # longer than any file name
         str(tmp_path / "broken.json"): "broken.json is not JSON",
         str(tmp_path / "binary.json"): "binary.json is not JSON",
+        str(tmp_path / "deep.json"): "deep.json is not JSON",
     }
     for value, message in cases.items():
         with pytest.raises(UsageError) as caught:
@@ -206,6 +214,12 @@ def test_datetimes_without_a_zone_are_utc() -> None:
     cet = timezone(timedelta(hours=1))
     assert parse_interval((datetime(2020, 1, 1), None)) == (utc(2020, 1, 1), None)
     assert parse_interval((None, datetime(2020, 1, 1, 1, tzinfo=cet))) == (None, utc(2020, 1, 1))
+    assert parse_interval(("2020", "2021")) == (utc(2020, 1, 1), until(2021, 12, 31))
+    assert parse_interval(("2020-05", None)) == (utc(2020, 5, 1), None)
+    assert parse_interval([None, date(2020, 5, 3)]) == (None, until(2020, 5, 3))  # type: ignore[list-item]
+    for bad in (("2020",), ("2020", "2021", "2022"), (2020, 2021), 2020):
+        with pytest.raises(UsageError, match="is not a span of time"):
+            parse_interval(bad)  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="ends before it begins"):
         parse_interval((datetime(2020, 1, 2), datetime(2020, 1, 1)))
 
@@ -231,7 +245,15 @@ def test_a_filter_of_everything() -> None:
     assert where == Filter(
         BBox(4, 51, 5, 52), None, (utc(2020, 1, 1), until(2020, 12, 31)), {"sensor": "s2"}, ("mine",), "image"
     )
-    assert make_filter(within=SQUARE).polygon and not make_filter()
+    assert make_filter(within=SQUARE).polygon and not make_filter() and not make_filter(within="", when="")
+    assert make_filter(sources="mine", known_sources=["mine"]).sources == ("mine",)
+    assert make_filter(within=(4, 51, 5, 52), when=("2020", "2021")) == make_filter(
+        within="4,51,5,52", when="2020/2021"
+    )
+
+
+def test_one_name_or_several() -> None:
+    assert [names(v) for v in ("mine", ["a", "b"], (), "", None)] == [("mine",), ("a", "b"), (), (), ()]
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -66,6 +67,22 @@ def vrt(path: Path, source: str, relative: int = 1) -> Path:
     )
 
 
+def vrt_of(path: Path, inner: str, metadata: str = "") -> Path:
+    """A VRT whose only source is written as `inner`."""
+    band = f'<VRTRasterBand dataType="Byte" band="1">{inner}</VRTRasterBand>'
+    return written(path, f'<VRTDataset rasterXSize="8" rasterYSize="8">{metadata}{band}</VRTDataset>')
+
+
+def outside(path: Path) -> Path:
+    """A raster that nothing in the folder of the test may reach."""
+    return make_geotiff(path.parent.parent / f"{path.parent.name}-outside" / "secret.tif", bands=1, size=(8, 8))
+
+
+def with_aux(path: Path, text: str) -> Path:
+    written(path.with_name(path.name + ".aux.xml"), f"<PAMDataset>{text}</PAMDataset>")
+    return path
+
+
 def one_tile(path: Path) -> Path:
     return sparse(path, 16_016, blockxsize=16_016, blockysize=16_016)
 
@@ -118,6 +135,63 @@ BAD: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "VRT to XML": (lambda t: (written(t / "w.xml", "<GDAL_WMS/>"), vrt(t / "a.vrt", "w.xml"))[1], "XML and no image"),
     "broken VRT": (lambda t: written(t / "a.vrt", "<VRTDataset"), "not a readable VRT"),
+    "VRT with an attribute to a file": (
+        lambda t: vrt_of(t / "a.vrt", f'<SimpleSource SourceFilename="{outside(t / "x")}"/>'),
+        "not a file in its own folder",
+    ),
+    "VRT with an attribute that fetches": (
+        lambda t: vrt_of(t / "a.vrt", '<SimpleSource SourceFilename="/vsicurl/http://127.0.0.1/a.tif"/>'),
+        "not a file in its own folder",
+    ),
+    "VRT with another spelling": (
+        lambda t: vrt_of(
+            t / "a.vrt", f"<simplesource><sourcefilename>{outside(t / 'x')}</sourcefilename></simplesource>"
+        ),
+        "not a file in its own folder",
+    ),
+    "VRT with a driver's prefix": (lambda t: vrt(t / "a.vrt", 'NETCDF:"a.nc":x'), "not a file in its own folder"),
+    "VRT relative to the working folder": (
+        lambda t: (make_geotiff(t / "a.tif"), vrt_of(t / "a.vrt", "<SourceFilename>a.tif</SourceFilename>"))[1],
+        "not a file in its own folder",
+    ),
+    "VRT that says it twice": (
+        lambda t: vrt_of(t / "a.vrt", '<SourceFilename relativetovrt="0" relativeToVRT="1">a.tif</SourceFilename>'),
+        "are ambiguous",
+    ),
+    "VRT with entities": (
+        lambda t: written(t / "a.vrt", '<!DOCTYPE a [<!ENTITY b "c">]><VRTDataset>&b;</VRTDataset>'),
+        "declares a document type",
+    ),
+    "VRT with a geolocation": (
+        lambda t: vrt_of(t / "a.vrt", "", '<Metadata domain="GEOLOCATION"><MDI key="X_DATASET">/x</MDI></Metadata>'),
+        "not a file in its own folder",
+    ),
+    "VRT to JSON": (
+        lambda t: (written(t / "s.json", '{"stac_version": "1.0.0"}'), vrt(t / "a.vrt", "s.json"))[1],
+        "s.json, which is no image",
+    ),
+    "VRT to a catalog": (
+        lambda t: (written(t / "a.ers", "DatasetHeader Begin\n" * 9), vrt(t / "a.vrt", "a.ers"))[1],
+        "which is no image",
+    ),
+    "overviews elsewhere": (
+        lambda t: with_aux(
+            make_geotiff(t / "a.tif"),
+            f'<Metadata domain="OVERVIEWS"><MDI key="OVERVIEW_FILE">{outside(t / "x")}</MDI></Metadata>',
+        ),
+        "refers to other files",
+    ),
+    "overviews elsewhere, of a VRT's source": (
+        lambda t: (
+            with_aux(make_geotiff(t / "a.tif"), '<Metadata domain="x"><MDI key="y">/vsicurl/x</MDI></Metadata>'),
+            vrt(t / "a.vrt", "a.tif"),
+        )[1],
+        "refers to other files",
+    ),
+    "overviews that are no image": (
+        lambda t: (written(t / "a.tif.ovr", "<GDAL_WMS/>"), make_geotiff(t / "a.tif"))[1],
+        "is not a TIFF",
+    ),
     "XML that fetches": (lambda t: written(t / "a.tif", "<GDAL_WMS></GDAL_WMS>"), "holds XML or HTML"),
     "region outside": (lambda t: f"{make_image(t / 'a.png')}#xywh=60,60,10,10", "is not inside"),
     "region of three": (lambda t: f"{make_image(t / 'a.png')}#xywh=1,2,3", "not x,y,w,h"),
@@ -390,6 +464,38 @@ def test_a_huge_tiled_tiff_is_read_in_parts(tmp_path: Path) -> None:
 def test_a_vrt_over_its_own_folder_opens(tmp_path: Path) -> None:
     make_geotiff(tmp_path / "a.tif", bands=1, size=(8, 8))
     assert open_scene(vrt(tmp_path / "a.vrt", "a.tif")).rgb(8).any()
+    vrt(tmp_path / "b.vrt", "a.vrt")
+    # Addresses in plain metadata and in namespaces name nothing to open.
+    about = '<Metadata><MDI key="about">https://example.org</MDI></Metadata>'
+    inner = '<SimpleSource><SourceFilename relativeToVRT="1">b.vrt</SourceFilename></SimpleSource>'
+    path = with_aux(vrt_of(tmp_path / "c.vrt", inner, about), about + '<X xmlns:e="http://www.esri.com" e:a="b"/>')
+    assert open_scene(path).rgb(8).any()
+
+
+def test_a_vrt_reaches_no_server(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_error(404)
+
+        do_HEAD = do_GET
+
+        def log_message(self, *_: object) -> None: ...
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}/a.tif"
+        for name in (f"/vsicurl/{address}", address, f"vrt://{address}", f"/vsicurl?url={address}"):
+            source = f'<SimpleSource SourceFilename="{name}"><SourceBand>1</SourceBand></SimpleSource>'
+            with pytest.raises(SceneError):
+                open_scene(vrt_of(tmp_path / "a.vrt", source)).rgb(8)
+        text = f'<Metadata domain="OVERVIEWS"><MDI key="OVERVIEW_FILE">/vsicurl/{address}</MDI></Metadata>'
+        with pytest.raises(SceneError):
+            open_scene(with_aux(make_geotiff(tmp_path / "b.tif"), text)).rgb(8)
+        server.shutdown()
+    assert asked == []
 
 
 # -- time, sensor, sidecar ------------------------------------------------------------------------
@@ -431,7 +537,10 @@ def test_the_sidecar_wins(tmp_path: Path) -> None:
     np.testing.assert_array_equal(scene.rgb(64), scene.read((2, 3, 4)).transpose(1, 2, 0))
 
 
-@pytest.mark.parametrize("text", ["{", "[1", '{"bands": ["one"]}', '{"acquired": "2009"}', '{"gsd_m": -1}'])
+@pytest.mark.parametrize(
+    "text",
+    ["{", "[1", "[" * 100_000, '{"sensor": "\\ud800"}', '{"bands": ["one"]}', '{"acquired": "2009"}', '{"gsd_m": -1}'],
+)
 def test_a_bad_sidecar_is_noted(tmp_path: Path, text: str) -> None:
     path = make_image(tmp_path / "a.png")
     written(tmp_path / "a.json", text)

@@ -140,6 +140,43 @@ def test_the_version_follows_file_sidecar_and_options(tmp_path: Path) -> None:
     assert versions[0] == versions[1] and len(set(versions)) == 4
 
 
+def test_a_known_version_is_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_image(tmp_path / "a.png")
+    write(tmp_path / "a.txt", "words")
+    write(tmp_path / "b.pdf", pdf("words"))
+    source = FolderSource(tmp_path)
+    source.known = {r.id: r.version for r in source.records()}
+    assert len(source.known) == 2 and source.problems == []
+    monkeypatch.setattr("rsrag.builtin.sources.folder.open_scene", None)
+    monkeypatch.setattr("rsrag.builtin.sources.documents.parse_document", None)
+    assert list(source.records()) == [Record(i, "", "", version=v) for i, v in source.known.items()]
+    monkeypatch.undo()
+    write(tmp_path / "a.txt", "other words")
+    assert [r.title for r in source.records()] == ["A", ""]
+
+
+def test_images_are_opened_with_the_plugins_given(tmp_path: Path) -> None:
+    path = make_image(tmp_path / "a.png")
+    source = FolderSource(tmp_path)
+
+    class Known:
+        asked: list[str] = []  # noqa: RUF012
+
+        def open_scene(self, uri: str) -> None:
+            self.asked.append(uri)
+
+    source.plugins = Known()  # type: ignore[assignment]
+    assert one(source).id == "a.png" and Known.asked == [str(path)]
+
+
+def test_a_name_that_is_not_unicode(tmp_path: Path) -> None:
+    make_image(tmp_path / "a.png")
+    (tmp_path / "x\udcff.txt").write_text("words")
+    source = FolderSource(tmp_path)
+    assert one(source).id == "a.png"
+    assert source.problems == [("x\\udcff.txt", "the name holds half a character, '\\udcff', which is no Unicode")]
+
+
 BAD_FILES: dict[str, tuple[str, bytes | str, str]] = {
     "text as image": ("a.png", "not a picture", "holds text"),
     "empty image": ("a.jpg", b"", "is empty"),
@@ -159,6 +196,9 @@ BAD_SIDECARS: dict[str, tuple[str, bytes | str, str]] = {
     "swapped box": ("good.json", '{"bbox": [50, 120, 51, 121]}', "look swapped"),
     "short box": ("good.json", '{"bbox": [50]}', "bbox [50] left out"),
     "nested facet": ("good.json", '{"extra": {"a": 1}}', "'extra' is no text, number or list"),
+    "endless JSON": ("good.json", "[" * 100_000, "nested too deeply"),
+    "half a character": ("good.json", '{"title": "\\ud800"}', "half a character, '\\ud800'"),
+    "infinite box": ("good.json", '{"bbox": [1e999, 0, 1, 1]}', "left out"),
     "bare year": ("good.json", '{"acquired": "2009"}', "makes no sense"),
     "binary caption": ("good.txt", b"\0", "null bytes"),
 }
@@ -254,6 +294,11 @@ def test_a_full_record(tmp_path: Path) -> None:
 BAD_LINES: dict[str, tuple[object, str]] = {
     "broken JSON": ('{"id": ', "is not valid JSON"),
     "no object": ([1], "is not a JSON object"),
+    "endless": ("[" * 100_000, "nested too deeply"),
+    "half a character": (GOOD | {"id": "b", "title": "x\ud800"}, "half a character, '\\ud800'"),
+    "an image as section": (GOOD | {"id": "b", "sections": [{"part": "image", "text": "x"}]}, "is reserved"),
+    "facet of numbers": (GOOD | {"id": "b", "facets": {"x": [1]}}, "facet x is (1,)"),
+    "facet of nothing": (GOOD | {"id": "b", "facets": {"x": None}}, "facet x is None"),
     "no title": ({"id": "b", "subject": "s"}, "lacks title"),
     "empty id": (GOOD | {"id": ""}, "lacks id"),
     "number as title": (GOOD | {"id": "b", "title": 5}, "lacks title"),
@@ -319,7 +364,9 @@ def test_a_broken_pack_toml(tmp_path: Path, about: str, message: str) -> None:
 
 
 def test_packs_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "scenes" in bundled_packs()
+    assert "scenes" in bundled_packs() and bundled_packs() is bundled_packs()
+    with pytest.raises(TypeError):
+        bundled_packs()["x"] = tmp_path  # type: ignore[index]
     assert PackSource("scenes").label == "scenes" and PackSource.matches("scenes") == 0.9
     with pytest.raises(UsageError, match="Did you mean 'scenes'"):
         list(PackSource("scene").records())
@@ -365,6 +412,12 @@ def test_a_loader_is_a_source() -> None:
     assert [r.sections[0].page for r in (one_, two, web, free)] == [1, 2, 4, None]
     assert web.url == "https://example.org/x" and web.sections[0].heading == "Top" and web.title == "x"
     assert source.problems == [("b#0", "the document holds no text")] and source.label == "Loader"
+
+
+def test_a_document_of_half_characters() -> None:
+    source = LangChainSource(Loader([Document(page_content="x\ud800"), Document(page_content="good")]))
+    assert [r.title for r in source.records()] == ["good"]
+    assert source.problems == [("Loader#0", "the document holds half a character, '\\ud800', which is no Unicode")]
 
 
 def test_a_loader_that_fails() -> None:

@@ -363,3 +363,97 @@ CITIES = (
 def test_names_in_a_question(kb: KnowledgeBase, question: str, found: list[str]) -> None:
     kb.add(Records(*CITIES, note("idiom", "How to tell things apart.")))
     assert list(dict.fromkeys(ids(kb.search_named(Query(question), 9)))) == found
+
+
+def test_a_stale_client_does_not_write_over_another_process(kb: KnowledgeBase) -> None:
+    class Many:
+        name = "many"
+
+        def __init__(self, label: str) -> None:
+            self.label = label
+
+        def records(self) -> Iterator[Record]:
+            for i in range(60):
+                yield note(f"{self.label}{i}", f"{self.label} text number {i}")
+
+    code = WRITER.replace('"other"', "sys.argv[2]").replace('f"x{i}"', 'f"{sys.argv[2]}{i}"')
+    code = code.replace("zebra", "{sys.argv[2]}")
+    kb.add(Many("here0"))
+    for turn in (1, 2):
+        subprocess.run([sys.executable, "-c", code, str(kb.path), f"there{turn}"], check=True)
+        kb.add(Many(f"here{turn}"))
+    vectors = kb.catalog.vectors("texts", kb.catalog.hashes("text", kb.condition(Filter()), 10_000))
+    lost = [d for d, v in vectors.items() if kb.index.query("texts", v, 1)[0][0] != d]
+    assert len(vectors) == 260 and lost == []
+
+
+def test_renumbered_content_keeps_its_vectors(kb: KnowledgeBase, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rsrag.ingest.BATCH", 4)
+    texts = [f"the text of number {i}" for i in range(24)]
+    kb.add(Records(*(Record(f"r{i}", f"t/{i}", "Title", t) for i, t in enumerate(texts))))
+    texts.insert(0, "a new first text")
+    kb.add(Records(*(Record(f"r{i}", f"t/{i}", "Title", t) for i, t in enumerate(texts))))
+    assert kb.catalog.space_counts()["texts"] == 25 == kb.index.count("texts")
+    assert len(kb.search_vectors(Query("the text of number"), "texts", "text", 50)) == 25
+
+
+def test_a_record_that_cannot_be_stored_costs_itself(kb: KnowledgeBase) -> None:
+    bad = note("bad", "half a pair: \ud800")
+    odd = note("odd", "facets that are no data", facets={"x": object()})
+    report = kb.add(Records(HARBOUR, bad, odd, FOREST))
+    assert report.added == 2 and [where for where, _ in report.failed] == ["bad", "odd"]
+    assert kb.info().records == 2
+
+
+def test_a_closed_knowledge_base_says_so(kb: KnowledgeBase) -> None:
+    kb.add(Records(HARBOUR))
+    kb.close()
+    with pytest.raises(StoreError, match="is closed"):
+        kb.search_text(Query("cranes"), 1)
+
+
+def test_threads_that_end_leave_no_open_files(kb: KnowledgeBase) -> None:
+    kb.add(Records(HARBOUR))
+
+    def open_after(threads: int) -> int:
+        for _ in range(threads):
+            thread = threading.Thread(target=lambda: kb.search_text(Query("cranes"), 1))
+            thread.start()
+            thread.join()
+        return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+    # SQLite itself keeps some descriptors back until no connection holds a lock; their number does not grow.
+    assert open_after(120) < open_after(60) + 80
+
+
+def test_near_finds_images_and_honours_filters(kb: KnowledgeBase, tmp_path: Path) -> None:
+    from rsrag.testing.rasters import make_geotiff
+
+    make_geotiff(tmp_path / "in" / "scene.tif", crs="EPSG:4326", bounds=(4.0, 51.9, 4.2, 52.0))
+    kb.add(tmp_path / "in", source="imagery")
+    kb.add(Records(HARBOUR, FOREST))
+    place = BBox(4.0, 51.9, 4.2, 52.0)
+    assert set(ids(kb.search_near(Query(near=place), 9))) == {"scene.tif", "harbour"}
+    assert ids(kb.search_near(Query(near=place, where=Filter(kind="image")), 9)) == ["scene.tif"]
+    triangle = {"type": "Polygon", "coordinates": [[[3, 51], [3, 53], [3.5, 53], [3, 51]]]}
+    assert kb.search_near(Query(near=place, where=Filter(polygon=triangle)), 9) == []
+    assert kb.count_kept(Filter(polygon=triangle))[0] == 0
+
+
+def test_images_are_found_by_the_words_of_their_names(kb: KnowledgeBase, tmp_path: Path) -> None:
+    from rsrag.testing.rasters import make_image
+
+    for name in ("landsat_pucallpa_2020.png", "naip_dakota.png"):
+        make_image(tmp_path / "pics" / name)
+    kb.add(tmp_path / "pics")
+    assert ids(kb.search_text(Query("pucallpa 2020"), 5)) == ["landsat_pucallpa_2020.png"]
+
+
+def test_chance_is_told_by_the_packs_and_heals(kb: KnowledgeBase) -> None:
+    pack = [note(f"p{i}", f"subject {i} about thing{i} with word{i * 7 % 50}") for i in range(60)]
+    kb.add(Records(*pack, label="pack", role="reference"))
+    before = kb.spaces.null("texts", "text")
+    kb.add(Records(*(note(f"m{i}", f"same same same {i}") for i in range(80)), label="mine"))
+    assert kb.spaces.null("texts", "text") == before
+    kb.delete("mine")
+    assert kb.spaces.null("texts", "text") == before

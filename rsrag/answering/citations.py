@@ -10,7 +10,7 @@ from ..types import Evidence
 from .sentences import sentences
 
 _CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]*`", re.DOTALL)
-_LINK = re.compile(r"!?\[(?:[^\[\]\n]|\[[^\[\]\n]*\])*\]\([^()\s]*(?:\s+\"[^\"\n]*\")?\)")
+LINK = re.compile(r"!?\[(?:[^\[\]\n]|\[[^\[\]\n]*\])*\]\([^()\s]*(?:\s+\"[^\"\n]*\")?\)")
 _DEFINITION = re.compile(r"^[ \t]{0,3}\[([^\]\n]+)\]:[ \t]*\S.*$", re.MULTILINE)
 _CHECKBOX = re.compile(r"^[ \t]*[-*+][ \t]+\[[xX]\](?=\s)", re.MULTILINE)
 _BRACKET = re.compile(r"(?<!\\)[\[【]([^\[\]【】\n]{1,80})[\]】]")
@@ -68,25 +68,28 @@ def markers(text: str) -> list[Marker]:
     """All markers in order. Code, links, footnotes, reference definitions and intervals like [0, 1] are not."""
     defined = {m.group(1) for m in _DEFINITION.finditer(text)}
     hidden = text
-    for pattern in (_CODE, _LINK, _DEFINITION, _CHECKBOX):
+    for pattern in (_CODE, LINK, _DEFINITION, _CHECKBOX):
         hidden = pattern.sub(lambda m: re.sub(r"[^\n]", " ", m.group()), hidden)
     found: list[Marker] = []
     for match in _BRACKET.finditer(hidden):
         inside = match.group(1)
-        if not _LIST.fullmatch(inside) or (inside.isalpha() and not inside.isupper()):
-            continue
         if inside in defined and not inside.isdigit():
             continue
-        targets = _targets(inside)
-        if len(targets) > 1 and "0" in targets:
-            continue
-        found.extend(Marker(t, match.start(), match.group()) for t in targets)
+        found.extend(Marker(t, match.start(), match.group()) for t in targets(inside))
     return found
 
 
-def _targets(inside: str) -> list[str]:
+def targets(inside: str) -> list[str]:
+    """What a bracket with this inside cites; nothing when it is no citation but a word or an interval like 0, 1."""
+    if not _LIST.fullmatch(inside) or (inside.isalpha() and not inside.isupper()):
+        return []
+    found = _written_out(inside)
+    return [] if len(found) > 1 and "0" in found else found
+
+
+def _written_out(inside: str) -> list[str]:
     """The numbers and letters in a bracket, ranges written out; a range that is too long or backwards stays whole."""
-    targets: list[str] = []
+    found: list[str] = []
 
     def take_range(match: re.Match[str]) -> str:
         low, high = int(match.group(1)), int(match.group(2))
@@ -98,8 +101,8 @@ def _targets(inside: str) -> list[str]:
     for piece in re.split(r",|;|&|\band\b", expanded, flags=re.IGNORECASE):
         name = piece.split()[-1].lstrip("#") if piece.split() else ""
         if name:
-            targets.append(str(int(name)) if name.isdecimal() else name if len(name) > 1 else name.upper())
-    return targets
+            found.append(str(int(name)) if name.isdecimal() else name if len(name) > 1 else name.upper())
+    return found
 
 
 def check(text: str, evidence: Sequence[Evidence], scenes: Sequence[object] = ()) -> Citations:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from .citations import LINK, markers, targets
+
 # CSI, OSC and the other escape sequences of ECMA-48, in both their 7-bit and 8-bit spellings.
 _ANSI = re.compile(
     r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"
@@ -15,7 +17,8 @@ _ANSI = re.compile(
 # Joiners carry meaning in Persian and Indic scripts; every other format character only hides something.
 _JOINERS = frozenset("\u200c\u200d")
 _NEWLINES = str.maketrans({"\u2028": "\n", "\u2029": "\n", "\x85": "\n", "\x0b": "\n", "\x0c": "\n"})
-_BRACKETED = re.compile(r"\[((?:\d{1,4}|[A-Z])(?:\s*(?:[,;–-]|and)\s*(?:\d{1,4}|[A-Z]))*)\](?!\()")
+_BRACKETED = re.compile(r"[\[【]([^\[\]【】]{1,200})[\]】]")
+_ROUND = str.maketrans("[]【】", "()()")
 _TEMPLATE = re.compile(r"\[(/?(?:INST|SYS|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS|SYSTEM_PROMPT|IMG))\]", re.IGNORECASE)
 
 
@@ -32,15 +35,28 @@ _HIDDEN = frozenset(("Cc", "Cf", "Cs", "Co", "Cn"))
 def unmark(text: str) -> str:
     """A source's own "[12]" becomes "(12)", so that quoting it does not cite our evidence 12.
 
-    Chat template tokens in square brackets ("[INST]") lose them as well. Intervals such as "[0, 1]" stay:
-    no evidence has number 0.
+    Everything that `markers` would read is softened, also inside code and where only invisible characters keep it
+    from being read. Chat template tokens in square brackets ("[INST]") lose them as well. Links stay, and so do
+    intervals such as "[0, 1]": no evidence has number 0.
     """
+    text = _TEMPLATE.sub(r"(\1)", _ANSI.sub("", text))
+    links = [match.span() for match in LINK.finditer(text)]
+    ends = iter([*links, (len(text), len(text))])
+    start, end = next(ends)
 
     def soften(match: re.Match[str]) -> str:
-        inside = match.group(1)
-        return match.group(0) if re.search(r"(?<!\d)0+(?!\d)", inside) and not inside.isdigit() else f"({inside})"
+        nonlocal start, end
+        while end <= match.start() < len(text) and end < len(text):
+            start, end = next(ends)
+        in_link = start <= match.start() < end
+        return match.group() if in_link or not targets(one_line(match.group(1))) else f"({match.group(1)})"
 
-    return _TEMPLATE.sub(r"(\1)", _BRACKETED.sub(soften, text))
+    text = _BRACKETED.sub(soften, text)
+    for _ in range(3):  # what was a link to us need not be one where code is left out
+        for marker in reversed(markers(text)):
+            stop = marker.start + len(marker.bracket)
+            text = f"{text[: marker.start]}({text[marker.start + 1 : stop - 1]}){text[stop:]}"
+    return text.translate(_ROUND) if markers(text) else text
 
 
 def one_line(text: str) -> str:

@@ -34,13 +34,17 @@ def main() -> None:
 
 
 def _say(line: str, hint: str) -> None:
-    sys.stderr.write(line + "\n")
+    from .control import harmless
+
+    sys.stderr.write(harmless(line) + "\n")
     if hint:
-        sys.stderr.write(f"  {hint}\n")
+        sys.stderr.write(f"  {harmless(hint)}\n")
 
 
 class _Stderr(logging.Handler):
     """The library's warnings as one line each."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        sys.stderr.write(f"{record.levelname.lower()}: {record.getMessage()}\n")
+        from .control import harmless
+
+        sys.stderr.write(f"{record.levelname.lower()}: {harmless(record.getMessage())}\n")

@@ -39,7 +39,7 @@ def ask(
     session = session_of(context)
     session.override(model=model, k=k)
     if text == "-":
-        text = typer.get_text_stream("stdin").read()
+        text = typer.get_binary_stream("stdin").read().decode("utf-8", "replace")
     if not text.strip() and not image:
         raise typer.BadParameter("the question is empty.")
     from .render import answer_json, print_answer

@@ -41,7 +41,7 @@ def classify(
 
 def _labels(text: str) -> list[str]:
     path = Path(text).expanduser()
-    if path.is_file():
+    if "," not in text and len(text) < 250 and path.is_file():
         return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
     return [part.strip() for part in text.split(",") if part.strip()]
 

@@ -26,6 +26,10 @@ def create(
     path = session.config.kb_path(name)
     if (path / "catalog.sqlite").exists():
         raise StoreError(f"{path} exists already.", "Choose another name, or add to it with `rsrag kb add`.")
+    for wish in filter(None, [session.config["encoder"] or "starter", session.config["text_encoder"]]):
+        # Before there is a folder: a misspelt name or missing weights must leave nothing behind.
+        made = session.plugins.create("encoder", wish, **session.config.table("encoders", wish.partition(":")[0]))
+        assert made.id
     with session.kb(name, create=True) as store:
         with store.writer():
             store.spaces.declare()
@@ -65,7 +69,10 @@ def add(
     kind = what if what in known and not Path(what).exists() else guess_kind(session.plugins, what)
     session.note(f"Reading {what} as a source of kind '{kind}'.")
     typed = _typed(known[kind], given)
-    with session.kb(kb, create=bool(kb)) as store:
+    new = bool(kb) and not (session.config.kb_path(kb) / "catalog.sqlite").exists()
+    if new and not dry_run:
+        session.note(f"Making a new knowledge base: {session.config.kb_path(kb)}")
+    with session.kb(kb, create=new and not dry_run) as store:
         bar = Progress(session)
         try:
             report = store.add(
@@ -161,7 +168,10 @@ def info(
             }
         )  # fmt: skip
         return
+    from rich.markup import escape
     from rich.table import Table
+
+    from .control import harmless
 
     session.out.print(f"{about.path}", markup=False, soft_wrap=True)
     session.out.print(f"{about.records:,} records, {about.chunks:,} passages and images, {about.facts:,} facts")
@@ -172,9 +182,9 @@ def info(
         table.add_column(column, justify="right")
     table.add_column("Root", overflow="fold")
     for s in about.sources:
-        table.add_row(
-            s.name, s.kind, "yours" if s.role == "mine" else s.role, f"{s.records:,}", f"{s.chunks:,}", s.root
-        )
+        whose = "yours" if s.role == "mine" else s.role
+        cells = (s.name, s.kind, whose, f"{s.records:,}", f"{s.chunks:,}", s.root)
+        table.add_row(*(escape(harmless(cell)) for cell in cells))
     session.out.print(table)
     for space, encoder, dim, vectors in about.spaces:
         session.out.print(f"space {space}: {vectors:,} vectors of {dim}, {encoder}", style="dim")

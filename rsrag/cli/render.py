@@ -8,18 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from ..confidence import strength
 from ..types import Answer, Classification, Evidence, Hit, Scene
+from .control import harmless
 
 if TYPE_CHECKING:
     from ..store.knowledge_base import KnowledgeBase
     from .session import Session
-
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-
-
-def harmless(text: str) -> str:
-    """Text from anywhere, without control characters that a terminal would obey."""
-    return _CONTROL.sub("", text)
-
 
 # -- for people -----------------------------------------------------------------------------------
 

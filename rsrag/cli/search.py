@@ -65,6 +65,8 @@ def search(
         for lane in found.lanes:
             if lane.status == "failed":
                 session.warn(f"retrieval lane {lane.name} failed: {lane.detail}")
+        for warning in found.warnings:
+            session.warn(warning)
         if query.where.box or query.where.polygon or query.where.interval or query.where.facets:
             kept, total = store.count_kept(query.where)
             session.note(f"The filters left {kept:,} of {total:,} passages and images to search.")

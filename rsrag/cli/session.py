@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .control import harmless
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -80,11 +82,11 @@ class Session:
         return Console(stderr=True, highlight=False)
 
     def warn(self, text: str) -> None:
-        sys.stderr.write(f"warning: {text}\n")
+        sys.stderr.write(f"warning: {harmless(text)}\n")
 
     def note(self, text: str) -> None:
         """Something to know, that is neither result nor warning."""
-        self.err.print(text, style="dim", markup=False)
+        self.err.print(harmless(text), style="dim", markup=False)
 
     def json(self, value: Mapping[str, Any] | list[Any]) -> None:
         """One JSON document on stdout."""
@@ -134,7 +136,8 @@ class Progress:
             )
             self._bar.start()
         if text not in self._tasks:
-            self._tasks[text] = self._bar.add_task(f"{self.verb} {text}", total=total)
+            name = harmless(text).replace("[", r"\[")  # a pack's name is no markup
+            self._tasks[text] = self._bar.add_task(f"{self.verb} {name}", total=total)
         self._bar.update(self._tasks[text], completed=done, total=total)
 
     def close(self) -> None:

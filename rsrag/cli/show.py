@@ -17,7 +17,8 @@ def show(
 ) -> None:
     """Show a passage or image with its source, licence and place."""
     from ..errors import UsageError
-    from .render import harmless, hit_json
+    from .control import harmless
+    from .render import hit_json
 
     session = session_of(context)
     with session.kb(kb) as store:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SCHEMA_VERSION = 1
+ENOUGH_TO_TELL_CHANCE = 50
 APPLICATION_ID = 0x72737261  # "rsra": tells a catalog from any other SQLite file
 
 _CHUNK_COLUMNS = """c.id, c.kind, c.part, c.ordinal, r.title, c.text, c.content_hash, r.source, r.id, r.subject,
@@ -61,7 +62,7 @@ class Catalog:
     def __init__(self, path: Path, *, create: bool = False) -> None:
         self.path = path
         self._local = threading.local()
-        self._all: list[sqlite3.Connection] = []
+        self._closed = False
         self._lock = threading.Lock()
         self._kept: dict[int, Chunk] = {}
         self._kept_at = -1
@@ -119,24 +120,26 @@ class Catalog:
 
     @property
     def db(self) -> sqlite3.Connection:
-        """This thread's connection."""
+        """This thread's connection. It is the thread's alone, and goes when the thread does."""
         connection: sqlite3.Connection | None = getattr(self._local, "db", None)
+        if self._closed:
+            self._local = threading.local()
+            raise StoreError(f"the knowledge base {self.path.parent} is closed.", "Open it again.")
         if connection is None:
             connection = sqlite3.connect(self.path, timeout=30, isolation_level=None, check_same_thread=False)
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
             connection.execute("PRAGMA foreign_keys = ON")
             self._local.db = connection
-            with self._lock:
-                self._all.append(connection)
         return connection
 
     def close(self) -> None:
-        with self._lock:
-            for connection in self._all:
-                connection.close()
-            self._all.clear()
-        self._local = threading.local()
+        """Close this thread's connection and refuse new ones; a statement another thread is in may finish."""
+        self._closed = True
+        connection: sqlite3.Connection | None = getattr(self._local, "db", None)
+        if connection is not None:
+            self._local.db = None
+            connection.close()
 
     @contextmanager
     def write(self) -> Iterator[sqlite3.Connection]:
@@ -172,10 +175,12 @@ class Catalog:
     def set_space(self, name: str, encoder: str, spec: str, dim: int) -> None:
         with self.write() as db:
             db.execute("INSERT OR REPLACE INTO spaces VALUES (?, ?, ?, ?, '{}')", (name, encoder, spec, dim))
+            _bump(db)
 
     def set_nulls(self, name: str, nulls: Mapping[str, Sequence[float]]) -> None:
         with self.write() as db:
             db.execute("UPDATE spaces SET nulls = ? WHERE name = ?", (json.dumps(nulls), name))
+            _bump(db)
 
     def sources(self) -> list[StoredSource]:
         rows = self.db.execute(
@@ -198,6 +203,7 @@ class Catalog:
                        updated = excluded.updated""",
                 (name, kind, role, root, license, json.dumps(dict(options)), _now(), _now()),
             )
+            _bump(db)
 
     def source_options(self, name: str, root: str) -> dict[str, Any]:
         """The options a source was last added with; empty for another root."""
@@ -220,12 +226,14 @@ class Catalog:
         """record id -> version, for everything already stored of a source."""
         return dict(self.db.execute("SELECT id, version FROM records WHERE source = ?", (source,)))
 
-    def known_vectors(self, space: str, hashes: Sequence[str]) -> set[str]:
+    def known_vectors(self, space: str, hashes: Sequence[str], *, indexed: bool = False) -> set[str]:
+        """Those of the hashes that have a vector; with `indexed`, one that Chroma has acknowledged."""
         found: set[str] = set()
         for part in _batched(hashes, 900):
             marks = ",".join("?" * len(part))
             rows = self.db.execute(
-                f"SELECT content_hash FROM vectors WHERE space = ? AND content_hash IN ({marks})", (space, *part)
+                f"SELECT content_hash FROM vectors WHERE space = ? AND indexed >= ? AND content_hash IN ({marks})",
+                (space, int(indexed), *part),
             )
             found.update(row[0] for row in rows)
         return found
@@ -242,7 +250,6 @@ class Catalog:
             )
             # A vector that this batch needs again must not leave Chroma after all.
             db.executemany("DELETE FROM departed WHERE space = ? AND content_hash = ?", list(batch.vectors))
-            self._retire(db)
             db.execute("UPDATE sources SET updated = ? WHERE name = ?", (_now(), batch.source))
             _bump(db)
 
@@ -317,7 +324,7 @@ class Catalog:
                    WHERE rowid IN (SELECT rowid FROM chunks WHERE record = ?)""",
                 (rowid,),
             )
-            db.execute("INSERT OR IGNORE INTO temp.orphans SELECT content_hash FROM chunks WHERE record = ?", (rowid,))
+            db.execute("INSERT OR IGNORE INTO orphans SELECT content_hash FROM chunks WHERE record = ?", (rowid,))
             box = db.execute("SELECT west, south, east, north FROM records WHERE rowid = ?", (rowid,)).fetchone()
             if box[0] is not None:
                 db.execute("DELETE FROM boxes WHERE id IN (SELECT id FROM boxes WHERE record = ?)", (rowid,))
@@ -326,27 +333,26 @@ class Catalog:
             db.execute("DELETE FROM records WHERE rowid = ?", (rowid,))
         return len(rows)
 
-    def _retire(self, db: sqlite3.Connection) -> None:
-        """Drop the vectors of removed chunks that no other chunk shares, and note that Chroma must follow."""
-        gone = """SELECT v.rowid, v.space, v.content_hash FROM vectors v JOIN temp.orphans o USING (content_hash)
-                  WHERE NOT EXISTS (SELECT 1 FROM chunks c WHERE c.content_hash = v.content_hash)"""
-        for rowid, space, digest in db.execute(gone).fetchall():
-            db.execute("INSERT OR IGNORE INTO departed VALUES (?, ?)", (space, digest))
-            db.execute("DELETE FROM vectors WHERE rowid = ?", (rowid,))
-        db.execute("DELETE FROM temp.orphans")
+    def retire(self) -> None:
+        """Drop the vectors of removed chunks that no chunk shares, and note that Chroma must follow.
+
+        At the end of a run only: a later batch may bring the same content again, and must find its vector.
+        """
+        with self.write() as db:
+            gone = """SELECT v.rowid, v.space, v.content_hash FROM vectors v JOIN orphans o USING (content_hash)
+                      WHERE NOT EXISTS (SELECT 1 FROM chunks c WHERE c.content_hash = v.content_hash)"""
+            for rowid, space, digest in db.execute(gone).fetchall():
+                db.execute("INSERT OR IGNORE INTO departed VALUES (?, ?)", (space, digest))
+                db.execute("DELETE FROM vectors WHERE rowid = ?", (rowid,))
+            db.execute("DELETE FROM orphans")
 
     def remove_source(self, name: str) -> int:
         """Remove a source with all its records; returns how many there were."""
         with self.write() as db:
             count = self._drop_records(db, "source = ?", (name,))
-            self._retire(db)
             db.execute("DELETE FROM sources WHERE name = ?", (name,))
             _bump(db)
         return count
-
-    def prepare_writer(self) -> None:
-        """Set up what only a writing connection needs."""
-        self.db.execute("CREATE TEMP TABLE IF NOT EXISTS orphans (content_hash TEXT PRIMARY KEY) WITHOUT ROWID")
 
     # -- what Chroma still has to learn -----------------------------------------------------------
 
@@ -381,19 +387,30 @@ class Catalog:
     def is_settled(self) -> bool:
         """Whether Chroma has been told everything."""
         row = self.db.execute(
-            "SELECT EXISTS (SELECT 1 FROM vectors WHERE indexed = 0) OR EXISTS (SELECT 1 FROM departed)"
+            """SELECT EXISTS (SELECT 1 FROM vectors WHERE indexed = 0) OR EXISTS (SELECT 1 FROM departed)
+                   OR EXISTS (SELECT 1 FROM orphans)"""
         ).fetchone()
         return not row[0]
 
     def sample_vectors(self, space: str, limit: int) -> NDArray[np.float32]:
-        """Up to `limit` vectors spread over the space, shape (n, dim)."""
+        """Up to `limit` vectors spread over the space, shape (n, dim), one per record.
+
+        Of the reference packs where they suffice: what unrelated things score must not depend on whether somebody
+        added a thousand pages about one of them.
+        """
         import numpy as np
 
-        rows = self.db.execute(
-            """SELECT vector FROM vectors WHERE space = ?1 AND rowid IN
-                   (SELECT rowid FROM vectors WHERE space = ?1 ORDER BY content_hash LIMIT ?2)""",
-            (space, limit),
-        ).fetchall()
+        def rows_of(role: str) -> list[Any]:
+            return self.db.execute(
+                """SELECT v.vector FROM vectors v JOIN chunks c ON c.content_hash = v.content_hash
+                   JOIN records r ON r.rowid = c.record JOIN sources s ON s.name = r.source
+                   WHERE v.space = ? AND s.role LIKE ? GROUP BY r.rowid ORDER BY min(v.content_hash) LIMIT ?""",
+                (space, role, limit),
+            ).fetchall()
+
+        rows = rows_of("reference")
+        if len(rows) < ENOUGH_TO_TELL_CHANCE:
+            rows = rows_of("%")
         return np.array([np.frombuffer(row[0], np.float32) for row in rows], np.float32)
 
     def vectors(self, space: str, hashes: Sequence[str]) -> dict[str, NDArray[np.float32]]:
@@ -413,11 +430,9 @@ class Catalog:
         """(content hashes, rows) of a space, or ([], None) where it holds none or more than `limit`."""
         import numpy as np
 
-        rows = self.db.execute(
-            "SELECT content_hash, vector FROM vectors WHERE space = ? LIMIT ?", (space, limit + 1)
-        ).fetchall()
-        if not rows or len(rows) > limit:
+        if not 0 < self.count("vectors", "space = ?", (space,)) <= limit:
             return [], None
+        rows = self.db.execute("SELECT content_hash, vector FROM vectors WHERE space = ?", (space,)).fetchall()
         return [row[0] for row in rows], np.frombuffer(b"".join(row[1] for row in rows), np.float32).reshape(
             len(rows), -1
         )
@@ -463,18 +478,12 @@ class Catalog:
         )
         return [row[0] for row in rows]
 
-    def search_words(self, expression: str, condition: Condition, k: int) -> list[tuple[Chunk, float]]:
+    def search_words(self, expression: str, kind: str, condition: Condition, k: int) -> list[tuple[Chunk, float]]:
         """(chunk, bm25) for an FTS5 expression, best first; bm25 is negated so that more is better."""
-        rows = self.db.execute(
-            f"""SELECT c.rowid, found.score FROM
-                    (SELECT rowid, bm25(words, 4.0, 3.0, 1.0) AS score FROM words WHERE words MATCH ?
-                     ORDER BY score LIMIT ?) AS found
-                JOIN chunks c ON c.rowid = found.rowid
-                JOIN records r ON r.rowid = c.record JOIN sources s ON s.name = r.source
-                WHERE {condition.sql} ORDER BY found.score LIMIT ?""",
-            # A condition drops hits after ranking, so more are ranked where there is one.
-            (expression, k if condition.is_trivial else max(2000, 50 * k), *condition.arguments, k),
-        ).fetchall()
+        sql = f"""SELECT c.rowid, bm25(words, 4.0, 3.0, 1.0) AS score FROM words JOIN chunks c ON c.rowid = words.rowid
+                  JOIN records r ON r.rowid = c.record JOIN sources s ON s.name = r.source
+                  WHERE words MATCH ? AND c.kind = ? AND {condition.sql} ORDER BY score LIMIT ?"""
+        rows = self.db.execute(sql, (expression, kind, *condition.arguments, k)).fetchall()
         chunks = self._read([rowid for rowid, _ in rows])
         return [(chunks[rowid], -float(score)) for rowid, score in rows if rowid in chunks]
 
@@ -497,6 +506,22 @@ class Catalog:
             )
             found += [(name, rowid, bool(vectors)) for name, rowid, vectors, _ in rows]
         return found
+
+    def records_in(self, polygon: Mapping[str, Any]) -> list[int]:
+        """Rowids of the records whose box touches a GeoJSON polygon."""
+        from shapely import box as rectangle
+        from shapely import prepare
+        from shapely.geometry import shape
+
+        area = shape(polygon)
+        prepare(area)
+        west, south, east, north = area.bounds
+        rows = self.db.execute(
+            """SELECT record, west, south, east, north FROM boxes
+               WHERE west <= ? AND east >= ? AND south <= ? AND north >= ?""",
+            (east, west, north, south),
+        )
+        return sorted({record for record, *sides in rows if area.intersects(rectangle(*sides))})
 
     def records_near(
         self, box: BBox, condition: Condition, limit: int

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..types import BBox, FacetValue, Filter
+from ..types import FacetValue, Filter
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,15 +22,17 @@ class Condition:
         return self.sql == "1"
 
 
-def condition(where: Filter, exclude: Sequence[str] = ()) -> Condition:
+def condition(where: Filter, exclude: Sequence[str] = (), inside: Sequence[int] | None = None) -> Condition:
     """Everything `where` demands, and no record named in `exclude`.
 
-    A polygon is tested by its bounding box here; `polygon_keeps` finishes the job on the few that remain.
+    `inside` are the rowids of the records that touch the polygon, which SQL cannot tell.
     """
     parts: list[str] = []
     arguments: list[Any] = []
-    box = where.box or (polygon_bounds(where.polygon) if where.polygon else None)
-    if box:
+    if inside is not None:
+        parts.append("r.rowid IN (SELECT value FROM json_each(?))")
+        arguments.append(json.dumps(list(inside)))
+    if box := where.box:
         touch = "west <= ? AND east >= ? AND south <= ? AND north >= ?"
         pieces = box.parts()
         parts.append("r.rowid IN (" + " UNION ".join(f"SELECT record FROM boxes WHERE {touch}" for _ in pieces) + ")")
@@ -60,22 +62,6 @@ def condition(where: Filter, exclude: Sequence[str] = ()) -> Condition:
         parts.append("r.id NOT IN (SELECT value FROM json_each(?))")
         arguments.append(json.dumps(list(exclude)))
     return Condition(" AND ".join(parts) or "1", tuple(arguments))
-
-
-def polygon_bounds(polygon: Any) -> BBox:
-    """The box around a GeoJSON polygon or multipolygon (not over the antimeridian)."""
-    from shapely.geometry import shape
-
-    west, south, east, north = shape(polygon).bounds
-    return BBox(west, south, east, north)
-
-
-def polygon_keeps(polygon: Any, box: BBox | None) -> bool:
-    """Whether a box (of a chunk) touches the polygon itself and not only its bounding box."""
-    from shapely.geometry import box as rectangle
-    from shapely.geometry import shape
-
-    return box is not None and any(shape(polygon).intersects(rectangle(*part)) for part in box.parts())
 
 
 def facet_values(value: FacetValue) -> list[str]:

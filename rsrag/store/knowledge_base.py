@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import StoreError, UsageError
 from ..plugins import Plugins
 from ..types import Chunk, IngestReport, PathLike
-from .catalog import Batch, Catalog, StoredSource
-from .filters import Condition
+from .catalog import Catalog, StoredSource
 from .index import VectorIndex
 from .lock import WriterLock
 from .roots import resolve
@@ -126,18 +126,16 @@ class KnowledgeBase(Searches):
             self, what, source=source, kind=kind, captioner=captioner, progress=progress, dry_run=dry_run, **options
         )
 
-    def writer(self) -> WriterLock:
-        """The right to write, as a context manager. Waits up to `self.wait` seconds for another writer."""
-        return WriterLock(self.path / "writer.lock", self.wait)
-
-    def write(self, batch: Batch) -> None:
-        """Write a batch to the catalog, then bring Chroma up to date. The caller holds `writer()`."""
-        self.catalog.prepare_writer()
-        self.catalog.put(batch)
-        self.settle()
+    @contextmanager
+    def writer(self) -> Iterator[None]:
+        """The right to write. Waits up to `self.wait` seconds for another writer, then sees what that one wrote:
+        a Chroma client from before would write over it."""
+        with WriterLock(self.path / "writer.lock", self.wait):
+            self._refresh()
+            yield
 
     def settle(self) -> None:
-        """Bring Chroma up to date with the catalog. Safe to repeat, and to interrupt."""
+        """Bring Chroma up to date with the catalog. Safe to repeat, and to interrupt. The caller holds `writer()`."""
         import numpy as np
 
         for space in SPACES:
@@ -146,6 +144,9 @@ class KnowledgeBase(Searches):
                 self.catalog.mark_indexed([rowid for rowid, *_ in rows])
             if gone := self.catalog.departed(space):
                 self.index.remove(space, gone)
+                if space == "images":
+                    for digest in gone:
+                        self.preview_path(digest).unlink(missing_ok=True)
                 self.catalog.forget_departed(space, gone)
         self._generation = self.catalog.generation()
 
@@ -154,12 +155,15 @@ class KnowledgeBase(Searches):
         if self.spaces and not (self.path / "chroma" / "chroma.sqlite3").exists() and self.catalog.space_counts():
             log.warning("the vector index of %s is missing and is rebuilt from the catalog.", self.path)
             with self.writer():
+                self.catalog.retire()
                 self.catalog.unindex_all()
                 self.settle()
         elif not self.catalog.is_settled():
             lock = WriterLock(self.path / "writer.lock", 0)
             if lock.try_acquire():
                 try:
+                    self._refresh()
+                    self.catalog.retire()
                     self.settle()
                 finally:
                     lock.release()
@@ -170,19 +174,10 @@ class KnowledgeBase(Searches):
             names = ", ".join(s.name for s in self.catalog.sources()) or "none"
             raise UsageError(f"there is no source called '{source}'.", f"There are: {names}.")
         with self.writer():
-            self.catalog.prepare_writer()
-            doomed = {
-                row[0]
-                for row in self.catalog.db.execute(
-                    """SELECT c.content_hash FROM chunks c JOIN records r ON r.rowid = c.record
-                       WHERE r.source = ? AND c.kind = 'image'""",
-                    (source,),
-                )
-            }
             count = self.catalog.remove_source(source)
+            self.catalog.retire()
             self.settle()
-            for digest in doomed - set(self.catalog.chunks_by_hash(sorted(doomed), "image", Condition())):
-                self.preview_path(digest).unlink(missing_ok=True)
+            self.spaces.learn_nulls()
         return count
 
     # -- reading ----------------------------------------------------------------------------------

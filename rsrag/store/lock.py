@@ -27,6 +27,15 @@ class WriterLock:
     _depth: ClassVar[dict[Path, tuple[int, int]]] = {}  # path -> (depth, descriptor)
     _guard: ClassVar[threading.Lock] = threading.Lock()
 
+    @classmethod
+    def forget_after_fork(cls) -> None:
+        """A forked child does not hold its parent's lock, and must not keep it held by an open descriptor."""
+        for _, descriptor in cls._depth.values():
+            os.close(descriptor)
+        cls._depth.clear()
+        cls._threads.clear()
+        cls._guard = threading.Lock()
+
     def __init__(self, path: Path, wait: float) -> None:
         self.path = path
         self.wait = wait
@@ -97,3 +106,6 @@ class WriterLock:
             return self.path.read_text() or "?"
         except OSError:
             return "?"
+
+
+os.register_at_fork(after_in_child=WriterLock.forget_after_fork)

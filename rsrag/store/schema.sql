@@ -16,7 +16,7 @@ CREATE TABLE sources (
 ) WITHOUT ROWID;
 
 CREATE TABLE records (
-    rowid INTEGER PRIMARY KEY, source TEXT NOT NULL REFERENCES sources (name), id TEXT NOT NULL,
+    rowid INTEGER PRIMARY KEY AUTOINCREMENT, source TEXT NOT NULL REFERENCES sources (name), id TEXT NOT NULL,
     subject TEXT NOT NULL, title TEXT NOT NULL, aliases TEXT NOT NULL DEFAULT '', url TEXT NOT NULL DEFAULT '',
     license TEXT NOT NULL DEFAULT '', attribution TEXT NOT NULL DEFAULT '', facets TEXT NOT NULL DEFAULT '{}',
     west REAL, south REAL, east REAL, north REAL, acquired REAL, version TEXT NOT NULL,
@@ -26,8 +26,9 @@ CREATE TABLE records (
 CREATE INDEX records_subject ON records (subject);
 CREATE INDEX records_acquired ON records (acquired) WHERE acquired IS NOT NULL;
 
+-- Never reuses a rowid: a reader between two statements must not meet another chunk under an old number.
 CREATE TABLE chunks (
-    rowid INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, record INTEGER NOT NULL REFERENCES records (rowid),
+    rowid INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, record INTEGER NOT NULL REFERENCES records (rowid),
     kind TEXT NOT NULL, part TEXT NOT NULL, ordinal INTEGER NOT NULL, text TEXT NOT NULL, image TEXT NOT NULL,
     page INTEGER, heading TEXT NOT NULL, content_hash TEXT NOT NULL
 );
@@ -60,6 +61,9 @@ CREATE TABLE vectors (
     indexed INTEGER NOT NULL DEFAULT 0, UNIQUE (space, content_hash)
 );
 CREATE INDEX vectors_pending ON vectors (space) WHERE indexed = 0;
+
+-- Contents whose chunks were removed, until the run is over and it is known whether others share them.
+CREATE TABLE orphans (content_hash TEXT PRIMARY KEY) WITHOUT ROWID;
 
 -- Vectors that are gone from here and still have to leave Chroma.
 CREATE TABLE departed (space TEXT NOT NULL, content_hash TEXT NOT NULL, PRIMARY KEY (space, content_hash)) WITHOUT ROWID;

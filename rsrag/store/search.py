@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import threading
 from collections import OrderedDict
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from ..confidence import z_score
 from ..types import Chunk, Filter, Hit, Query, Scene
 from .catalog import Catalog
-from .filters import Condition, condition, polygon_keeps
+from .filters import Condition, condition
 from .index import ExactIndex, VectorIndex
 from .nearness import grown, kilometres
 from .spaces import KIND, Space, Spaces
@@ -46,7 +47,7 @@ class Searches:
 
     def __init__(self) -> None:
         self._generation = self.catalog.generation()
-        self._remembered: OrderedDict[tuple[Any, ...], tuple[NDArray[np.float32], object]] = OrderedDict()
+        self._remembered: OrderedDict[tuple[Any, ...], NDArray[np.float32]] = OrderedDict()
         self._searched: OrderedDict[tuple[Any, ...], tuple[int, list[tuple[Chunk, float]]]] = OrderedDict()
         self._lock = threading.RLock()
         self._small: dict[str, tuple[int, ExactIndex | None]] = {}
@@ -54,6 +55,11 @@ class Searches:
     def __len__(self) -> int:
         """How many chunks there are."""
         return self.catalog.count("chunks")
+
+    def condition(self, where: Filter, exclude: Sequence[str] = ()) -> Condition:
+        """A filter as SQL; a polygon becomes the records that touch it."""
+        inside = self.catalog.records_in(where.polygon) if where.polygon else None
+        return condition(where, exclude, inside)
 
     def search_vectors(
         self, query: Query, space: Space, by: Literal["scene", "text"], k: int, lane: str = ""
@@ -83,14 +89,13 @@ class Searches:
 
         Remembered for a while: the vote on a scene and the lanes after it look round the same vectors.
         """
-        where = condition(query.where, query.exclude)
+        where = self.condition(query.where, query.exclude)
         key = (space, where, self._generation, *(vector.tobytes() for vector in vectors))
-        if not query.where.polygon:
-            with self._lock:
-                depth, known = self._searched.get(key, (0, []))
-            if depth >= k:
-                return known
-            k = max(k, _LEAST_DEPTH)
+        with self._lock:
+            depth, known = self._searched.get(key, (0, []))
+        if depth >= k:
+            return known
+        k = max(k, _LEAST_DEPTH)
         best: dict[str, float] = {}
         for vector in vectors:
             for digest, cosine in self._nearest(space, vector, k, where):
@@ -99,8 +104,6 @@ class Searches:
         order = sorted(best, key=lambda d: (-best[d], d))
         chunks = self.catalog.chunks_by_hash(order, KIND[space], where)
         found = [(chunk, best[digest]) for digest in order for chunk in chunks.get(digest, ())]
-        if query.where.polygon:
-            return [near for near in found if polygon_keeps(query.where.polygon, near[0].bbox)]
         with self._lock:
             self._searched[key] = (k, found)
             while len(self._searched) > _REMEMBERED_SEARCHES:
@@ -116,7 +119,7 @@ class Searches:
             return self.index.query(space, vector, k)
         ids = self.catalog.hashes(KIND[space], where, FILTER_BY_IDS + 1)
         if len(ids) <= FILTER_BY_IDS:
-            present = sorted(self.catalog.known_vectors(space, ids))
+            present = sorted(self.catalog.known_vectors(space, ids, indexed=True))
             return self.index.query(space, vector, min(k, len(present)), present)
         # Too many to list: fetch more and drop, doubling until enough survive or everything was seen.
         total, fetch = self.index.count(space), 4 * k
@@ -128,16 +131,17 @@ class Searches:
             fetch *= 4
 
     def search_text(self, query: Query, k: int, lane: str = "words") -> list[Hit]:
-        """The `k` text chunks that use the question's rarer words, by bm25 over title, aliases and text."""
+        """The `k` passages and the `k` images that use the question's rarer words, by bm25 over title, aliases and
+        text."""
         self._refresh()
         expression = match_expression(query.text)
         if not expression:
             return []
-        where = condition(query.where, query.exclude)
+        where = self.condition(query.where, query.exclude)
         hits: list[Hit] = []
-        for chunk, score in self.catalog.search_words(expression, where, k):
-            if chunk.kind == "text" and (not query.where.polygon or polygon_keeps(query.where.polygon, chunk.bbox)):
-                hits.append(Hit(chunk, score, {lane: (len(hits) + 1, score)}))
+        for kind in ("text", "image"):  # ranked apart: a thousand pictures of one title must not hide a passage
+            for rank, (chunk, score) in enumerate(self.catalog.search_words(expression, kind, where, k), 1):
+                hits.append(Hit(chunk, score, {lane: (rank, score)}))
         return hits
 
     def search_named(self, query: Query, k: int, lane: str = "named") -> list[Hit]:
@@ -149,13 +153,13 @@ class Searches:
         """
         self._refresh()
         possible = possible_names(query.text)
-        where = condition(query.where, query.exclude)
+        where = self.condition(query.where, query.exclude)
         named = self.catalog.records_named(list(possible), where)
         named = [(n, r, known) for n, r, known in named if known or self._reads_as_place(n, possible, query.text)]
         hits: list[Hit] = []
         for name in longest([n for n, _, _ in named]):
             bearers = [r for n, r, _ in named if n == name][:MOST_NAMESAKES]
-            hits += self._named_chunks(query, name, bearers, lane, len(hits))
+            hits += self._named_chunks(query, name, bearers, where, lane, len(hits))
         return hits[:k]
 
     def _reads_as_place(self, name: str, possible: dict[str, bool], text: str) -> bool:
@@ -163,11 +167,14 @@ class Searches:
             return True
         return text == text.lower() and not self.catalog.count_matching(match_expression(name))
 
-    def _named_chunks(self, query: Query, name: str, records: Sequence[int], lane: str, before: int) -> list[Hit]:
+    def _named_chunks(
+        self, query: Query, name: str, records: Sequence[int], where: Condition, lane: str, before: int
+    ) -> list[Hit]:
         marks = ",".join("?" * len(records))
-        chunks = self.catalog.chunks(f"r.rowid IN ({marks}) AND c.kind = 'text' AND c.part != 'label'", records)
-        if query.where.polygon:
-            chunks = [c for c in chunks if polygon_keeps(query.where.polygon, c.bbox)]
+        chunks = self.catalog.chunks(
+            f"r.rowid IN ({marks}) AND c.kind = 'text' AND c.part != 'label' AND {where.sql}",
+            (*records, *where.arguments),
+        )
         scored = {hit.chunk.id: hit for hit in self.score_chunks(query, chunks, lane)}
         bare = [c for c in chunks if c.id not in scored]
         weight = float(len(name.split()))
@@ -175,7 +182,7 @@ class Searches:
         return [Hit(chunk, weight, {lane: (before + rank, weight)}, z) for rank, (chunk, z) in enumerate(found, 1)]
 
     def search_near(self, query: Query, k: int, lane: str = "near-by") -> list[Hit]:
-        """Text chunks of records near the query's place (`near`, else its georeferenced scenes), nearest first.
+        """Passages and images of records near the query's place (`near`, else its georeferenced scenes), nearest first.
 
         The raw score is the negated distance in kilometres between middles (haversine).
         """
@@ -183,7 +190,7 @@ class Searches:
         if not places:
             return []
         self._refresh()
-        where = condition(query.where, query.exclude)
+        where = self.condition(query.where, query.exclude)
         distances: dict[int, float] = {}
         for place in places:
             for radius in (0.25, 1.0, 4.0):
@@ -195,12 +202,13 @@ class Searches:
                     break
         order = sorted(distances, key=lambda r: (distances[r], r))[:k]
         chunks = self.catalog.chunks(
-            f"r.rowid IN ({','.join('?' * len(order))}) AND c.kind = 'text' AND c.ordinal = 0 AND c.part != 'fact'",
-            order,
+            f"r.rowid IN ({','.join('?' * len(order))}) AND c.ordinal = 0 AND c.part NOT IN ('fact', 'label') "
+            f"AND {where.sql}",
+            (*order, *where.arguments),
         )
-        by_record: dict[tuple[str, str], Chunk] = {}
+        by_record: dict[tuple[str, str, str], Chunk] = {}
         for chunk in chunks:
-            by_record.setdefault((chunk.provenance.source, chunk.provenance.record), chunk)
+            by_record.setdefault((chunk.kind, chunk.provenance.source, chunk.provenance.record), chunk)
         ranked = sorted(
             by_record.values(), key=lambda c: min(kilometres(p.center, c.bbox.center) for p in places) if c.bbox else 0
         )
@@ -214,7 +222,7 @@ class Searches:
         """All chunks of some subjects, in the order they were written: the second half of the join."""
         if not subjects:
             return []
-        cond = condition(where or Filter())
+        cond = self.condition(where or Filter())
         marks = ",".join("?" * len(subjects))
         return self.catalog.chunks(
             f"r.subject IN ({marks}) AND c.kind = ? AND {cond.sql}",
@@ -224,7 +232,7 @@ class Searches:
 
     def count_kept(self, where: Filter) -> tuple[int, int]:
         """(chunks that a filter leaves, chunks in all)."""
-        return self.catalog.count_chunks(condition(where)), len(self)
+        return self.catalog.count_chunks(self.condition(where)), len(self)
 
     def titles(self, subjects: Sequence[str]) -> dict[str, str]:
         """A name for each subject: the title of a record with text where there is one, else of any."""
@@ -306,23 +314,20 @@ class Searches:
         return [self._scene_vector(encoder, scene) for scene in query.scenes]
 
     def _scene_vector(self, encoder: Any, scene: Scene) -> NDArray[np.float32]:
-        # The reader is part of the key: a file can change under its name within one process.
-        return self._remember(
-            (encoder.id, "scene", scene.uri, id(scene.reader)), lambda: encoder.encode_scenes([scene])[0], keep=scene
-        )
+        # Known by its pixels: a file can change under its name, and one image can be opened many times.
+        pixels = scene.rgb(512)
+        key = (encoder.id, "scene", pixels.shape, hashlib.blake2b(pixels.tobytes(), digest_size=16).digest())
+        return self._remember(key, lambda: encoder.encode_scenes([scene])[0])
 
-    def _remember(
-        self, key: tuple[Any, ...], make: Callable[[], NDArray[np.float32]], keep: object = None
-    ) -> NDArray[np.float32]:
+    def _remember(self, key: tuple[Any, ...], make: Callable[[], NDArray[np.float32]]) -> NDArray[np.float32]:
         """A query is encoded once, whatever the number of lanes."""
         with self._lock:
             if key in self._remembered:
                 self._remembered.move_to_end(key)
-                return self._remembered[key][0]
+                return self._remembered[key]
         vector = make()
         with self._lock:
-            # `keep` holds the scene's reader, so that its id is not given to another while it is a key.
-            self._remembered[key] = (vector, keep)
+            self._remembered[key] = vector
             while len(self._remembered) > _REMEMBERED_QUERIES:
                 self._remembered.popitem(last=False)
         return vector

@@ -25,7 +25,6 @@ class ImageToName:
     """Labels and captions that fit the scene: what names it."""
 
     name: ClassVar[str] = "image-name"
-    score: ClassVar[str] = "cosine"
     needs: ClassVar[tuple[Need, ...]] = ("scene",)
     votes: ClassVar[bool] = True
 
@@ -37,7 +36,6 @@ class TextToImage:
     """Images that show what the question says."""
 
     name: ClassVar[str] = "text-image"
-    score: ClassVar[str] = "cosine"
     needs: ClassVar[tuple[Need, ...]] = ("text",)
     votes: ClassVar[bool] = False
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from rsrag import BBox, Fact, Record, UsageError
+
+from .reading import read_json
 
 
 def city(line: Any, countries: Mapping[str, str]) -> Record:
@@ -19,7 +20,7 @@ def city(line: Any, countries: Mapping[str, str]) -> Record:
         number, name, others, country, _, lat, lon, population = line
         west, south, people = float(lon), float(lat), int(population or 0)
         aliases, country = tuple(str(other) for other in others), str(country)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         form = "[id, name, [other names], country, region, lat, lon, population]"
         raise UsageError("is not a city.", f"A line is {form}.") from None
     subject = f"place/city/{number}"
@@ -44,10 +45,13 @@ def city(line: Any, countries: Mapping[str, str]) -> Record:
 
 
 def country_names(file: Path) -> dict[str, str]:
-    """Names by two-letter code from a GeoJSON of countries; {} when there is no such file. Raises what json raises."""
+    """Names by two-letter code from a GeoJSON of countries; {} when there is no such file.
+
+    Raises `ValueError` for what is not JSON, others where the JSON is no GeoJSON.
+    """
     names: dict[str, str] = {}
     if file.is_file():
-        for feature in json.loads(file.read_bytes())["features"]:
+        for feature in read_json(file.read_bytes())["features"]:
             facts = {str(key).lower(): value for key, value in feature["properties"].items()}
             name = facts.get("name") or facts.get("admin") or facts.get("title")
             for key in ("iso_a2_eh", "iso_a2", "iso", "code", "country_code"):

@@ -183,6 +183,9 @@ def _bytes(blob: Blob) -> bytes:
 
 def _document(blob: Blob, text: str, **metadata: Any) -> Document:
     kept = {key: value for key, value in metadata.items() if value not in ("", None)}
+    # A PDF may yield half a character, which nothing can store.
+    text = text.encode("utf-8", "replace").decode()
+    kept = {k: v.encode("utf-8", "replace").decode() if isinstance(v, str) else v for k, v in kept.items()}
     return Document(page_content=text, metadata={"source": blob.source or "", **kept})
 
 

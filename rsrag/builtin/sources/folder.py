@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import fnmatch
 import hashlib
-import json
 import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Final, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
 from rsrag import BBox, Record, RsragError, Section, UsageError, open_scene
+
+from .reading import read_json, unstorable
+
+if TYPE_CHECKING:
+    from rsrag import Plugins
 
 IMAGES: Final = frozenset(".jpg .jpeg .png .webp .bmp .gif .tif .tiff .jp2 .vrt".split())
 DOCUMENTS: Final = frozenset((".md", ".txt", ".html", ".htm", ".pdf"))
@@ -41,6 +45,10 @@ class FolderSource:
     any other simple value becomes a facet. Documents are .md, .txt, .html and .pdf. `glob` keeps only files whose
     name or path relative to the folder matches; `subject`, `license` and `attribution` are defaults.
     `problems` lists (file, why) after `records()`; a bad file costs itself only.
+
+    Set before `records()`: `known`, the versions by record id that a store already has, makes a file of that
+    version a Record of id and version only, unopened and without problems; `plugins` open images instead of all
+    those installed.
     """
 
     name: ClassVar[str] = "folder"
@@ -52,6 +60,8 @@ class FolderSource:
         self._path = Path(path).expanduser()
         self._glob, self._license, self._attribution, self._subject = glob, license, attribution, subject
         self.problems: list[tuple[str, str]] = []
+        self.known: Mapping[str, str] = {}
+        self.plugins: Plugins | None = None
 
     @property
     def root(self) -> Path:
@@ -90,11 +100,18 @@ class FolderSource:
                 (str(self._path), f"{sum(found.others.values())} files of other kinds left out: {kinds}")
             )
         for path in found.images + found.documents:
-            image = path in found.sidecars
+            where, sidecars = self._relative(path), found.sidecars.get(path)
+            if why := unstorable(where):
+                self.problems.append((ascii(where)[1:-1], f"the name {why}"))
+                continue
             try:
-                yield self._image(path, found.sidecars[path]) if image else self._document(path)
+                version = self._version(path, *(sidecars or ()))
+                if version == self.known.get(where):
+                    yield Record(id=where, subject="", title="", version=version)
+                else:
+                    yield self._document(path) if sidecars is None else self._image(path, sidecars)
             except (RsragError, OSError) as error:
-                self.problems.append((self._relative(path), str(error)))
+                self.problems.append((where, str(error)))
 
     # -- finding ----------------------------------------------------------------------------------
 
@@ -149,7 +166,7 @@ class FolderSource:
     # -- reading ----------------------------------------------------------------------------------
 
     def _image(self, path: Path, sidecars: list[Path]) -> Record:
-        scene = open_scene(path)
+        scene = open_scene(path) if self.plugins is None else open_scene(path, self.plugins)
         where = self._relative(path)
         sections: list[Section] = []
         given: Mapping[str, Any] = {}
@@ -224,7 +241,7 @@ class FolderSource:
 
     def _read_json(self, path: Path) -> Mapping[str, Any]:
         try:
-            given = json.loads(path.read_text("utf-8"))
+            given = read_json(path.read_bytes())
         except ValueError as error:
             raise UsageError(f"is not valid JSON: {error}.", "The image is kept without it.") from error
         if not isinstance(given, dict):
@@ -235,7 +252,7 @@ class FolderSource:
         if "bbox" in given:
             try:
                 return BBox(*(float(v) for v in given["bbox"]))
-            except (RsragError, TypeError, ValueError) as error:
+            except (RsragError, TypeError, ValueError, OverflowError) as error:
                 self.problems.append((self._relative(sidecars[0]), f"bbox {given['bbox']!r} left out: {error}"))
         return None
 

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from rsrag import Record, RsragError, Section, UsageError
 
+from .reading import unstorable
+
 if TYPE_CHECKING:
     from langchain_core.document_loaders import BaseLoader
     from langchain_core.documents import Document
@@ -64,7 +66,11 @@ class LangChainSource:
             source = str(document.metadata.get("source") or "")
             ordinal = seen[source]
             seen[source] += 1
-            if document.page_content.strip():
+            # Of metadata everything may end up in a record.
+            words = [document.page_content, str(document.id or ""), *(f"{k}{v}" for k, v in document.metadata.items())]
+            if why := unstorable(*words):
+                self.problems.append((f"{ascii(source)[1:-1] or self.label}#{ordinal}", f"the document {why}"))
+            elif document.page_content.strip():
                 yield self._record(document, source, ordinal, from_zero)
             else:
                 self.problems.append((f"{source or self.label}#{ordinal}", "the document holds no text"))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-import json
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -17,6 +16,7 @@ from rsrag import BBox, Fact, Record, RsragError, Section, UsageError
 from rsrag.packs import bundled_packs
 
 from .cities import city, country_names
+from .reading import read_json
 
 _KEYS: Final = frozenset(
     "id subject title aliases labels text sections facts facets images bbox point acquired url license source "
@@ -133,7 +133,7 @@ class PackSource:
     # -- one line ---------------------------------------------------------------------------------
 
     def _record(self, raw: bytes, where: str) -> Record:
-        line = json.loads(raw)
+        line = read_json(raw)
         if not isinstance(line, dict):
             raise UsageError("is not a JSON object.", 'A record is {"id": ..., "subject": ..., "title": ...}.')
         missing = [key for key in ("id", "subject", "title") if not isinstance(line.get(key), str) or not line[key]]
@@ -192,6 +192,8 @@ class PackSource:
                 raise UsageError(f"a section's page is {page!r}.", "It is a whole number.")
             if not _text(given, "text"):
                 raise UsageError("a section has no text.", 'Write {"part": "history", "text": "..."}.')
+            if given.get("part") == "image":  # what stands for an image in the store
+                raise UsageError('a section has the part "image".', "That name is reserved; choose another one.")
             yield Section(_text(given, "part") or "text", _text(given, "text"), page, _text(given, "heading"))
 
     def _facts(self, line: Mapping[str, Any], where: str) -> Iterator[Fact]:
@@ -215,7 +217,7 @@ class PackSource:
             return {}
 
     def _city(self, raw: bytes, where: str) -> Record:
-        return replace(city(json.loads(raw), self._countries), version=self._version(raw))
+        return replace(city(read_json(raw), self._countries), version=self._version(raw))
 
 
 # -- checked values of a line ---------------------------------------------------------------------

@@ -84,7 +84,7 @@ def fill_from_packs(kb: KnowledgeBase, progress: Progress | None = None) -> list
     reports = []
     for name, folder in bundled_packs().items():
         digest = _pack_digest(folder)
-        if kb.catalog.meta(f"pack:{name}") != digest:
+        if kb.catalog.meta(f"pack:{name}") != digest and not kb.catalog.read_only:
             reports.append(kb.add(str(folder), source=name, kind="pack", progress=progress))
             kb.catalog.set_meta(f"pack:{name}", digest)
     return reports

@@ -457,3 +457,18 @@ def test_chance_is_told_by_the_packs_and_heals(kb: KnowledgeBase) -> None:
     assert kb.spaces.null("texts", "text") == before
     kb.delete("mine")
     assert kb.spaces.null("texts", "text") == before
+
+
+def test_a_store_that_may_only_be_read_is_read(
+    tmp_path: Path, plugins: Plugins, monkeypatch: pytest.MonkeyPatch, searched: str
+) -> None:
+    if searched == "chroma":
+        pytest.skip("Chroma itself opens its database for writing; larger stores need a writable folder")
+    with KnowledgeBase(tmp_path / "kb", "fake", plugins=plugins) as kb:
+        kb.add(Records(HARBOUR, FOREST))
+    before = {p: p.stat().st_mtime_ns for p in (tmp_path / "kb").rglob("*")}
+    monkeypatch.setattr("rsrag.store.catalog.os.access", lambda *_: False)  # as on a read-only mount
+    with KnowledgeBase(tmp_path / "kb", plugins=plugins, create=False) as kb:
+        assert ids(kb.search_vectors(Query("ships at the quay"), "texts", "text", 1)) == ["harbour"]
+        assert ids(kb.search_text(Query("crowns"), 1)) == ["forest"]
+    assert {p: p.stat().st_mtime_ns for p in (tmp_path / "kb").rglob("*")} == before

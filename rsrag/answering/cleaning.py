@@ -49,7 +49,8 @@ def unmark(text: str) -> str:
         while end <= match.start() < len(text) and end < len(text):
             start, end = next(ends)
         in_link = start <= match.start() < end
-        return match.group() if in_link or not targets(one_line(match.group(1))) else f"({match.group(1)})"
+        inside = re.sub("`[^`]*`+", " ", match.group(1))
+        return match.group() if in_link or not targets(one_line(inside)) else f"({match.group(1)})"
 
     text = _BRACKETED.sub(soften, text)
     for _ in range(3):  # what was a link to us need not be one where code is left out

@@ -217,6 +217,9 @@ def unresolved(question: Question, evidence: Sequence[Evidence]) -> tuple[str, .
     if question.quantities and not _COMPARES.search(question.text):
         there = [q for t in texts for q in quantities(t) if q.base]
         missing += [q.text for q in question.quantities if not any(q.same(t) for t in there)]
+    # What holds for no year or for another does not answer for this one.
+    years = re.findall(r"\b(?:1[89]|20)\d\d\b", question.text)
+    missing += [year for year in years if not any(year in t for t in texts)]
     return tuple(dict.fromkeys(missing))
 
 

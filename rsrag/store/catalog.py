@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from ..errors import StoreError
 from ..types import BBox, Chunk, Fact, Provenance, Record
@@ -126,11 +128,24 @@ class Catalog:
             self._local = threading.local()
             raise StoreError(f"the knowledge base {self.path.parent} is closed.", "Open it again.")
         if connection is None:
-            connection = sqlite3.connect(self.path, timeout=30, isolation_level=None, check_same_thread=False)
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = NORMAL")
-            connection.execute("PRAGMA foreign_keys = ON")
+            connection = self._connect()
             self._local.db = connection
+        return connection
+
+    @property
+    def read_only(self) -> bool:
+        """Whether the store lies where this process may not write, on a read-only mount for example."""
+        return not os.access(self.path.parent, os.W_OK)
+
+    def _connect(self) -> sqlite3.Connection:
+        if self.path.exists() and self.read_only:
+            # WAL needs a writable folder even to read; nobody can write there, so nothing can change either.
+            uri = f"file:{quote(str(self.path))}?mode=ro&immutable=1"
+            return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect(self.path, timeout=30, isolation_level=None, check_same_thread=False)
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute("PRAGMA foreign_keys = ON")
         return connection
 
     def close(self) -> None:
@@ -139,6 +154,9 @@ class Catalog:
         connection: sqlite3.Connection | None = getattr(self._local, "db", None)
         if connection is not None:
             self._local.db = None
+            if not self.read_only:
+                with suppress(sqlite3.Error):  # busy: whoever is still reading leaves it to the next
+                    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             connection.close()
 
     @contextmanager

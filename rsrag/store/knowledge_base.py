@@ -152,6 +152,8 @@ class KnowledgeBase(Searches):
 
     def _settle_on_open(self) -> None:
         """Finish what an interrupted run left between catalog and Chroma, unless somebody is writing now."""
+        if self.catalog.read_only:
+            return
         if self.spaces and not (self.path / "chroma" / "chroma.sqlite3").exists() and self.catalog.space_counts():
             log.warning("the vector index of %s is missing and is rebuilt from the catalog.", self.path)
             with self.writer():

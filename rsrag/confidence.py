@@ -60,7 +60,7 @@ def z_score(cosine: float, null: Sequence[float] | None) -> float | None:
 
 def strength(z: float | None, kind: str = "text") -> Strength:
     """A similarity in a word. What counts is higher for images, of which the best of many unrelated come out at
-    2.5 (`benchmarks/strength.py` shows the z of good and of unrelated questions)."""
+    2.5 with the starter encoder."""
     strong, fair = STRONG_IMAGE if kind == "image" else STRONG_TEXT
     if z is None:
         return "fair"
@@ -149,8 +149,7 @@ def unphotographic(pixels: NDArray[np.uint8]) -> str:
     """Why an image, uint8 (H, W, 3), is no photograph at all, or "".
 
     Pages, drawings and ramps repeat a colour or do not change from pixel to pixel; in noise neighbours have nothing
-    to do with each other. None of 1,318 aerial photographs comes near these bounds (`benchmarks/vote.py` draws
-    both kinds). Black is left out: it fills what a scene does not cover.
+    to do with each other. `benchmarks/vote.py` holds these bounds against photographs and against such pictures. Black is left out: it fills what a scene does not cover.
     """
     import numpy as np
 

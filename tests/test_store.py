@@ -446,7 +446,7 @@ def test_images_are_found_by_the_words_of_their_names(kb: KnowledgeBase, tmp_pat
     for name in ("landsat_pucallpa_2020.png", "naip_dakota.png"):
         make_image(tmp_path / "pics" / name)
     kb.add(tmp_path / "pics")
-    assert ids(kb.search_text(Query("pucallpa 2020"), 5)) == ["landsat_pucallpa_2020.png"]
+    assert ids(kb.search_text(Query("pucallpa 2020", task="search"), 5)) == ["landsat_pucallpa_2020.png"]
 
 
 def test_chance_is_told_by_the_packs_and_heals(kb: KnowledgeBase) -> None:

@@ -131,15 +131,17 @@ class Searches:
             fetch *= 4
 
     def search_text(self, query: Query, k: int, lane: str = "words") -> list[Hit]:
-        """The `k` passages and the `k` images that use the question's rarer words, by bm25 over title, aliases and
-        text."""
+        """The `k` passages (and, in a search, the `k` images) that use the question's rarer words, by bm25 over title,
+        aliases and text."""
         self._refresh()
         expression = match_expression(query.text)
         if not expression:
             return []
         where = self.condition(query.where, query.exclude)
         hits: list[Hit] = []
-        for kind in ("text", "image"):  # ranked apart: a thousand pictures of one title must not hide a passage
+        # Ranked apart: a thousand pictures of one title must not hide a passage. An answer rests on passages; whoever
+        # searches also means the names of files.
+        for kind in ("text", "image") if query.task == "search" else ("text",):
             for rank, (chunk, score) in enumerate(self.catalog.search_words(expression, kind, where, k), 1):
                 hits.append(Hit(chunk, score, {lane: (rank, score)}))
         return hits

@@ -149,7 +149,8 @@ def unphotographic(pixels: NDArray[np.uint8]) -> str:
     """Why an image, uint8 (H, W, 3), is no photograph at all, or "".
 
     Pages, drawings and ramps repeat a colour or do not change from pixel to pixel; in noise neighbours have nothing
-    to do with each other. `benchmarks/vote.py` holds these bounds against photographs and against such pictures. Black is left out: it fills what a scene does not cover.
+    to do with each other. `benchmarks/vote.py` holds these bounds against photographs and against such
+    pictures. Black is left out: it fills what a scene does not cover.
     """
     import numpy as np
 

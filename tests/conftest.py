@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from rsrag import KnowledgeBase, Plugins, hookimpl
 from rsrag.testing.encoders import FakeEncoder
+
+# The machine is shared: how long one example takes says nothing. The same examples everywhere, so that a red run is red
+# for everybody; HYPOTHESIS_PROFILE=explore looks for new ones.
+settings.register_profile("ci", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("explore", deadline=None, max_examples=500, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 
 class FakePlugin:

@@ -68,7 +68,7 @@ def test_a_second_process_waits_and_then_names_the_first(
     start = time.monotonic()
     with caplog.at_level(logging.WARNING, "rsrag"), pytest.raises(StoreError) as caught, WriterLock(path, 0.3):
         pass
-    assert 0.3 <= time.monotonic() - start < 5
+    assert 0.3 <= time.monotonic() - start < 20
     assert caught.value.message == f"{path.parent} is being written to by process {holder.pid}."
     assert "Gave up after 0.3 s" in caught.value.hint
     assert [r.getMessage() for r in caplog.records] == [
@@ -81,7 +81,7 @@ def test_without_patience_it_says_so_at_once(path: Path, holder: subprocess.Pope
     start = time.monotonic()
     with pytest.raises(StoreError, match=f"process {holder.pid}"), WriterLock(path, 0):
         pass
-    assert time.monotonic() - start < 1
+    assert time.monotonic() - start < 8
 
 
 def test_who_waits_long_enough_gets_it(path: Path) -> None:

@@ -90,11 +90,6 @@ def fill_from_packs(kb: KnowledgeBase, progress: Progress | None = None) -> list
     return reports
 
 
-def packs_to_add(kb: KnowledgeBase) -> list[str]:
-    """Names of the packs that `fill_from_packs` would add."""
-    return [n for n, folder in bundled_packs().items() if kb.catalog.meta(f"pack:{n}") != _pack_digest(folder)]
-
-
 def _pack_digest(folder: Path) -> str:
     """Changes when a pack's texts or list of images change; reads the text files only."""
     digest = hashlib.blake2b(digest_size=12)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -51,22 +50,3 @@ def kb(tmp_path: Path, plugins: Plugins) -> Iterator[KnowledgeBase]:
     """An empty knowledge base with the fake encoder."""
     with KnowledgeBase(tmp_path / "kb", "fake", plugins=plugins) as store:
         yield store
-
-
-@pytest.fixture
-def installed_fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The fake encoder as an installed plugin, for tests that go through the command line or a new process."""
-    site = tmp_path / "site"
-    dist = site / "rsrag_fake-1.0.dist-info"
-    dist.mkdir(parents=True)
-    (dist / "METADATA").write_text("Metadata-Version: 2.1\nName: rsrag-fake\nVersion: 1.0\n")
-    (dist / "entry_points.txt").write_text("[rsrag]\nfake = rsrag_fake_plugin\n")
-    (site / "rsrag_fake_plugin.py").write_text(
-        "from rsrag import hookimpl\n\n\n@hookimpl\ndef rsrag_encoders():\n"
-        "    from rsrag.testing.encoders import FakeEncoder\n    return [FakeEncoder]\n"
-    )
-    monkeypatch.syspath_prepend(str(site))
-    monkeypatch.setenv("PYTHONPATH", str(site))
-    monkeypatch.setenv("RSRAG_ENCODER", "fake")
-    sys.modules.pop("rsrag_fake_plugin", None)
-    return site

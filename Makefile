@@ -4,11 +4,9 @@
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
-# The starter weights are not part of the package yet: a folder with image.onnx, text.onnx and tokenizer.json.
-STARTER ?= $(firstword $(wildcard models/starter ../shared/models))
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test test-all lint types check setup weights bench clean
+.PHONY: demo test test-all lint types check setup bench clean
 
 setup: $(STAMP)
 
@@ -16,10 +14,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@PYTHON="$(PYTHON)" sh .ci/setup.sh $(VENV)
 	@touch $@
 
-weights: $(STAMP)
-	@sh .ci/weights.sh "$(VENV)" "$(STARTER)"
-
-demo: weights
+demo: setup
 	@$(BIN)/python examples/demo.py
 
 test: setup

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +22,7 @@ Progress = Callable[[int, int | None, str], None]
 
 def create(kind: str, name: str, **options: Any) -> Any:
     """Any component by kind and name: `create("encoder", "starter")`. Raises `UsageError` for unknown ones."""
-    return Plugins().create(kind, name, **options)
+    return _installed_plugins().create(kind, name, **options)
 
 
 def open_scene(uri: PathLike, plugins: Plugins | None = None) -> Scene:
@@ -40,12 +39,8 @@ def _installed_plugins() -> Plugins:
 
 
 def make_plugins(config: configuration.Config, *, external: bool = True) -> Plugins:
-    """The plugins as configured ([plugins] disabled, RSRAG_STRICT_PLUGINS)."""
-    return Plugins(
-        disabled=config.table("plugins").get("disabled", ()),
-        external=external,
-        strict=os.environ.get("RSRAG_STRICT_PLUGINS", "") not in ("", "0"),
-    )
+    """The plugins as configured ([plugins] disabled, paths and timeout; RSRAG_STRICT_PLUGINS)."""
+    return Plugins.configured(config.table("plugins"), external=external)
 
 
 def open_kb(
@@ -116,6 +111,7 @@ def make_assistant(config: configuration.Config, kb: KnowledgeBase) -> Assistant
         alpha=config["alpha"],
         k=config["k"],
         reranker=config["reranker"],
-        tools=config["tools"],
+        tools=config["run_tools"],
         model_options=config.table("models", model.partition(":")[0]) if isinstance(model, str) else None,
+        component_options={kind: config.table(f"{kind}s") for kind in ("retriever", "reranker", "tool")},
     )

@@ -59,6 +59,7 @@ class Assistant:
 
     `model` is "extractive" (no weights), "langchain:provider:name", an instance, or a LangChain chat model;
     `fusion` "rrf" or "weighted" (with `alpha`); `k` how many passages become evidence; `tools=False` runs none.
+    `component_options` are the constructor keywords of lanes, rerankers and tools: {"tool": {"locate": {...}}}.
     Safe to use from several threads.
     """
 
@@ -73,13 +74,17 @@ class Assistant:
         reranker: Any = "",
         tools: bool = True,
         model_options: Mapping[str, Any] | None = None,
+        component_options: Mapping[str, Mapping[str, Mapping[str, Any]]] | None = None,
     ) -> None:
         self.kb = kb
         self.plugins = kb.plugins
+        self.options = component_options or {}
         self.model = self._make_model(model, model_options or {})
         self.fuse = make_fusion(fusion, alpha)
         self.k = k
-        self.reranker = self.plugins.resolve("reranker", reranker) if reranker else None
+        self.reranker = (
+            self.plugins.resolve("reranker", reranker, **self._table("reranker", reranker)) if reranker else None
+        )
         self.tools = tools
 
     def _make_model(self, model: Any, options: Mapping[str, Any]) -> Any:
@@ -204,10 +209,13 @@ class Assistant:
         made = []
         for name in self.plugins.offers(kind):
             try:
-                made.append(self.plugins.create(kind, name))
+                made.append(self.plugins.create(kind, name, **self._table(kind, name)))
             except RsragError as error:
                 self.plugins.report(self.plugins.giver(kind, name), error.message)
         return made
+
+    def _table(self, kind: str, name: Any) -> Mapping[str, Any]:
+        return self.options.get(kind, {}).get(name.partition(":")[0], {}) if isinstance(name, str) else {}
 
     def search_all(self, query: Query) -> Retrieval:
         """What the lanes find, without the join: a search shows what was asked for and not what belongs to it.

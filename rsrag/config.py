@@ -23,10 +23,15 @@ DEFAULTS: Final[Mapping[str, Any]] = {
     "alpha": 0.7,
     "k": 8,
     "reranker": "",
-    "tools": True,
+    "run_tools": True,
     "wait": 30.0,
 }
-TABLES: Final = ("encoders", "models", "sources", "plugins")
+TABLES: Final = ("encoders", "models", "sources", "captioners", "retrievers", "rerankers", "tools", "plugins")
+PLUGIN_SETTINGS: Final[Mapping[str, str]] = {
+    "disabled": "plugins that are never imported, by name",
+    "paths": "plugins that are not installed: .py files, or folders of such files and packages",
+    "timeout": "seconds that a lane, a tool or an import of a plugin may take (default: 60)",
+}
 HELP: Final[Mapping[str, str]] = {
     "kb": "knowledge base: a name, or a folder",
     "data_dir": "where named knowledge bases are kept (default: the system's place for user data)",
@@ -37,11 +42,11 @@ HELP: Final[Mapping[str, str]] = {
     "alpha": "weight of the image in fusion weighted, 0..1",
     "k": "passages that become evidence",
     "reranker": "reranker by name; empty for none",
-    "tools": "whether geo tools run by themselves",
+    "run_tools": "whether geo tools run by themselves",
     "wait": "seconds a second writer waits for the first",
 }
 # What a project file may set without `rsrag config trust`: nothing here runs code or reaches a network.
-HARMLESS: Final = frozenset({"fusion", "alpha", "k", "tools", "wait", "reranker"})
+HARMLESS: Final = frozenset({"fusion", "alpha", "k", "run_tools", "wait", "reranker"})
 PROJECT_FILE: Final = "rsrag.toml"
 ENVIRONMENT_ELSEWHERE: Final = frozenset(
     {"RSRAG_STARTER", "RSRAG_DATA", "RSRAG_STRICT_PLUGINS", "RSRAG_CONFIG", "RSRAG_DEBUG"}
@@ -106,14 +111,14 @@ def load(overrides: Mapping[str, Any] | None = None, *, start: Path | None = Non
     warnings: list[str] = []
     personal = user_file()
     if personal.is_file():
-        _apply(values, origins, _read(personal), str(personal))
+        _apply(values, origins, _read(personal), str(personal), personal.parent)
     if project := project_file(start):
         data = _read(project)
         unsafe = sorted(set(data) - HARMLESS)
         if unsafe and not is_trusted(project):
             warnings.append(f"{project}: ignored {', '.join(unsafe)}; `rsrag config trust` allows it.")
             data = {key: value for key, value in data.items() if key in HARMLESS}
-        _apply(values, origins, data, str(project))
+        _apply(values, origins, data, str(project), project.parent)
     for variable, text in sorted(os.environ.items()):
         if variable.startswith("RSRAG_") and variable not in ENVIRONMENT_ELSEWHERE:
             _apply(values, origins, _from_variable(variable, text), f"${variable}")
@@ -130,12 +135,16 @@ def _read(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path} cannot be read ({error.strerror}).") from error
 
 
-def _apply(values: dict[str, Any], origins: dict[str, str], data: Mapping[str, Any], where: str) -> None:
+def _apply(
+    values: dict[str, Any], origins: dict[str, str], data: Mapping[str, Any], where: str, folder: Path = Path()
+) -> None:
     for key, value in data.items():
         if key in TABLES:
             if not isinstance(value, Mapping):
                 raise ConfigError(f"{where}: [{key}] must be a table.")
-            if key != "plugins":  # that one holds settings, the others a table for each component
+            if key == "plugins":  # that one holds settings, the others a table for each component
+                value = _plugin_settings(value, where, folder, values.get(key, {}))
+            else:
                 for name, options in value.items():
                     if not isinstance(options, Mapping):
                         raise ConfigError(f"{where}: [{key}.{name}] must be a table.")
@@ -147,6 +156,33 @@ def _apply(values: dict[str, Any], origins: dict[str, str], data: Mapping[str, A
         else:
             values[key] = _typed(key, value, where)
         origins[key] = where
+
+
+def _plugin_settings(table: Mapping[str, Any], where: str, folder: Path, before: Mapping[str, Any]) -> dict[str, Any]:
+    """[plugins], checked. Paths are relative to the file that names them, and add up from layer to layer."""
+    settings: dict[str, Any] = {}
+    for key, value in table.items():
+        if key in ("disabled", "paths"):
+            separator = "," if key == "disabled" else os.pathsep
+            items = [item for item in value.split(separator) if item] if isinstance(value, str) else value
+            if not isinstance(items, list | tuple) or not all(isinstance(item, str) for item in items):
+                raise ConfigError(f"{where}: [plugins] {key} must be a list of texts.")
+            settings[key] = list(items)
+        elif key == "timeout":
+            try:
+                settings[key] = float(value)
+            except (TypeError, ValueError):
+                settings[key] = 0.0
+            if isinstance(value, bool) or not 0 < settings[key] < float("inf"):
+                raise ConfigError(f"{where}: [plugins] timeout = {value!r} is not a positive number of seconds.")
+        else:
+            near = difflib.get_close_matches(key, PLUGIN_SETTINGS, n=1)
+            hint = f"Did you mean '{near[0]}'?" if near else f"There are: {', '.join(PLUGIN_SETTINGS)}."
+            raise ConfigError(f"{where}: there is no setting [plugins] {key}.", hint)
+    if "paths" in settings:
+        found = [str((folder / Path(item).expanduser()).absolute()) for item in settings["paths"]]
+        settings["paths"] = list(dict.fromkeys([*before.get("paths", ()), *found]))
+    return settings
 
 
 def _merged(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
@@ -222,6 +258,10 @@ def template() -> str:
         "# Options of one encoder, model or source:",
         "# [encoders.starter]",
         '# path = "/folder/with/weights"',
+        "",
+        *(f"# {key}: {meaning}" for key, meaning in PLUGIN_SETTINGS.items()),
+        "# [plugins]",
+        '# disabled = ["name"]',
         "",
     ]
     return "\n".join(lines)

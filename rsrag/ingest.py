@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .chunking import NAME_PARTS, chunk, chunk_id, provenance, spoken
-from .errors import RsragError, UsageError
+from .errors import PluginError, RsragError, UsageError
+from .guarded import checked_vectors
 from .plugins import Plugins
 from .scene import decoded, open_scene
 from .store.catalog import Batch
@@ -39,6 +40,8 @@ Progress = Callable[[int, int | None, str], None]
 BATCH = 64
 PREVIEW_SIDE = 512
 SETTLE_SECONDS = 0.7
+MOST_REPEATS = 10_000
+"""A source may yield so many records in a row whose ids it has yielded before."""
 
 
 # -- which source ---------------------------------------------------------------------------------
@@ -276,8 +279,15 @@ class _Run:
             yield from self._take(queue.popleft())
 
     def _records(self) -> Iterator[Record]:
+        repeats = 0
         for record in self.origin.records():
-            if record.id in self.seen:
+            repeats = repeats + 1 if record.id in self.seen else 0
+            if repeats > MOST_REPEATS:
+                raise PluginError(
+                    f"source '{self.name}' gave nothing new in {MOST_REPEATS:,} records; it seems to have no end.",
+                    "What was stored before is kept; leave it out, or report it to its author.",
+                )
+            if repeats:
                 self.failed.append((record.id, "the source yielded this id twice; the second was left out."))
                 continue
             self.seen.add(record.id)
@@ -382,9 +392,9 @@ class _Run:
             return []
         encoder: Any = self.kb.spaces.encoder_of(space)
         if space == "images":
-            return list(_checked(encoder, encoder.encode_scenes(items), len(items)))
+            return list(checked_vectors(encoder, encoder.encode_scenes(items), len(items)))
         if space == "texts":
-            return list(_checked(encoder, encoder.encode_texts(items, role="passage"), len(items)))
+            return list(checked_vectors(encoder, encoder.encode_texts(items, role="passage"), len(items)))
         return [name_vector(encoder, part, text) for part, text in items]
 
     def _captions(self, batch: Sequence[_Prepared]) -> dict[str, tuple[str, ...]]:
@@ -397,7 +407,7 @@ class _Run:
             return {}
         made = self.captioner.caption(scenes)
         if len(made) != len(scenes):
-            raise RsragError(
+            raise PluginError(
                 f"captioner '{self.captioner.name}' returned {len(made)} captions for {len(scenes)} images.",
                 "Its contract is one per image; leave it out or report it to its author.",
             )
@@ -451,7 +461,8 @@ def name_vector(encoder: Any, part: str, text: str) -> NDArray[np.float32]:
     import numpy as np
 
     prompts = encoder.prompts if part == "label" and encoder.prompts else ("{}",)
-    mean = encoder.encode_texts([prompt.format(text) for prompt in prompts], role="passage").mean(axis=0)
+    texts = [prompt.format(text) for prompt in prompts]
+    mean = checked_vectors(encoder, encoder.encode_texts(texts, role="passage"), len(texts)).mean(axis=0)
     unit: NDArray[np.float32] = (mean / max(float(np.linalg.norm(mean)), 1e-9)).astype(np.float32)
     return unit
 
@@ -461,19 +472,6 @@ def pixel_hash(pixels: NDArray[np.uint8]) -> str:
     digest = hashlib.blake2b(f"image:{pixels.shape}".encode(), digest_size=16)
     digest.update(pixels.tobytes())
     return digest.hexdigest()
-
-
-def _checked(encoder: Any, vectors: NDArray[np.float32], rows: int) -> NDArray[np.float32]:
-    import numpy as np
-
-    right_shape = vectors.shape == (rows, encoder.dim)
-    if not right_shape or not np.isfinite(vectors).all():
-        bad = "holds values that are not finite" if right_shape else f"has shape {vectors.shape}"
-        raise RsragError(
-            f"encoder '{encoder.name}' broke its contract: its result {bad}; ({rows}, {encoder.dim}) was expected.",
-            "Nothing of this batch was written; use another encoder or report it to its author.",
-        )
-    return vectors.astype(np.float32, copy=False)
 
 
 def _jpeg(pixels: NDArray[np.uint8]) -> bytes:

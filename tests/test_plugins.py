@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
+import os
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import typer
 
-from rsrag import Answer, PluginError, Plugins, Query, Scene, UsageError, hookimpl
+from rsrag import Answer, ConfigError, PluginError, Plugins, Query, Scene, UsageError, hookimpl
+from rsrag.config import load, trust
 from rsrag.plugins import HOOKS
 
 Install = Callable[..., str]
@@ -87,6 +92,7 @@ BROKEN = {
     "generator": (hook("yield int"), "returned generator instead"),
     "no name": (hook("return [int]"), "it must be a class with a `name`."),
     "instance": (hook("return [type('A', (), {'name': 'a'})()]"), "it must be a class with a `name`."),
+    "unmarked": ("def rsrag_sources():\n    return []\n", "defines rsrag_sources without @rsrag.hookimpl"),
     "taken": (
         hook("return [type('A', (), {'name': 'folder'})]"),
         "offers source 'folder', which rsrag.builtin.sources already provides; ignored.",
@@ -157,7 +163,12 @@ def test_without_external_plugins_the_built_ins_are_there(install: Install) -> N
 # -- making components ----------------------------------------------------------------------------
 
 
-class Fragile:
+class Silent:
+    def generate(self, prompt: Any) -> Iterator[Any]:
+        return iter(())
+
+
+class Fragile(Silent):
     name = "fragile"
 
     def __init__(self, glass: str = "", count: int = 1) -> None:
@@ -167,14 +178,14 @@ class Fragile:
             raise TypeError("unsupported")
 
 
-class Lenient:
+class Lenient(Silent):
     name = "lenient"
 
     def __init__(self, needed: str, **rest: Any) -> None:
         self.needed, self.rest = needed, rest
 
 
-class Plain:
+class Plain(Silent):
     name = "plain"
 
 
@@ -254,3 +265,152 @@ def test_plugins_add_commands_and_a_failing_one_does_not_stop_the_next() -> None
     plugins.add_commands(added)
     assert added == ["moon"]
     assert "rsrag_commands failed (AttributeError" in str(plugins.problems[0])
+
+
+def test_a_command_whose_name_is_taken_is_refused() -> None:
+    def adds(app: typer.Typer) -> None:
+        app.command("ask")(lambda: None)
+        app.command()(tide)
+        app.add_typer(typer.Typer(name="kb"))
+
+    def tide() -> None:
+        """Tell the tide."""
+
+    def names(app: typer.Typer) -> list[Any]:
+        commands = [c.name or c.callback.__name__ for c in app.registered_commands]  # type: ignore[union-attr]
+        return [*commands, *(g.name for g in app.registered_groups)]
+
+    app = typer.Typer()
+    app.command("ask")(lambda: None)
+    app.add_typer(typer.Typer(), name="kb")
+    plugins = Plugins(external=False, extra=[SimpleNamespace(rsrag_commands=hookimpl(adds))])
+    plugins.add_commands(app)
+    assert names(app) == ["ask", "tide", "kb"]
+    assert [p.message for p in plugins.problems] == [
+        f"adds the command '{name}', which there is already; ignored." for name in ("ask", "kb")
+    ]
+
+
+# -- files, settings ------------------------------------------------------------------------------
+
+
+def test_plugins_in_files_and_folders_are_found(tmp_path: Path) -> None:
+    (tmp_path / "package").mkdir()
+    (tmp_path / "package" / "__init__.py").write_text("from .parts import *\n")
+    (tmp_path / "package" / "parts.py").write_text(GOOD)
+    (tmp_path / "single.py").write_text(GOOD.replace('"moon"', '"sun"'))
+    for other in ("_private.py", "no-module.py", "notes.txt"):
+        (tmp_path / other).write_text("raise RuntimeError")
+    (tmp_path / "images").mkdir()
+    offers = Plugins(paths=[tmp_path], strict=True).offers("source")
+    assert {"moon", "sun"} <= set(offers)
+    only = Plugins(paths=[str(tmp_path / "single.py")], strict=True).offers("source")
+    assert "sun" in only and "moon" not in only
+    assert "sun" not in Plugins(paths=[tmp_path], external=False).offers("source")
+
+
+def test_a_path_that_is_not_there_costs_one_line(tmp_path: Path) -> None:
+    plugins = Plugins(paths=[tmp_path / "gone"])
+    assert "folder" in plugins.offers("source")
+    assert [str(p) for p in plugins.problems] == [
+        f"plugin {tmp_path / 'gone'}: there is no such file or folder, though a path of plugins names it."
+    ]
+
+
+def test_the_components_of_plugins_are_still_what_their_classes_say(install: Install) -> None:
+    install("lunar", GOOD)
+    plugins = Plugins(strict=True)
+    offered = plugins.offers("source")["moon"]
+    assert (offered.__name__, offered.__module__) == ("Moon", "rsrag_lunar_for_test")
+    assert list(inspect.signature(offered).parameters) == ["path", "depth"]
+    assert isinstance(plugins.create("source", "moon"), sys.modules["rsrag_lunar_for_test"].Moon)
+    assert list(plugins.create("source", "moon").records()) == []
+
+
+def test_a_plugin_whose_hook_hangs_is_not_called_again() -> None:
+    called: list[str] = []
+
+    def hangs(kind: str) -> Callable[[], Any]:
+        return hookimpl(lambda: called.append(kind) or threading.Event().wait())
+
+    slow = SimpleNamespace(rsrag_sources=hangs("source"), rsrag_tools=hangs("tool"))
+    plugins = Plugins(external=False, extra=[slow], timeout=0.3)
+    for kind in HOOKS:
+        plugins.offers(kind)
+    assert called == ["source"]
+    assert [str(p) for p in plugins.problems] == [
+        "plugin extra-0: failed to offer its sources (rsrag_sources of plugin extra-0 did not come back within 0.3 s)."
+    ]
+    assert plugins.listing()[1].state == "broken"
+
+
+def test_an_import_that_hangs_is_given_up(install: Install) -> None:
+    install("slow", "import threading\nthreading.Event().wait()")
+    plugins = Plugins(timeout=0.3)
+    assert "folder" in plugins.offers("source")
+    assert "cannot be imported (the import of plugin slow did not come back within 0.3 s)." in str(plugins.problems[0])
+
+
+def test_the_list_tells_what_each_offers_and_makes_nothing(install: Install) -> None:
+    install("lunar", GOOD.replace("self.path, self.depth = path, depth", "raise RuntimeError"))
+    install("spy", GOOD)
+    observer = SimpleNamespace(rsrag_answered=hookimpl(lambda query: None), __name__="observer")
+    own, extra, *rest = Plugins(disabled=["spy"], extra=[observer]).listing()
+    assert own.state == "built-in" and "folder" in own.offers["source"] and own.import_ms > 0
+    assert (extra.name, extra.state, extra.offers, extra.hooks) == ("observer", "ok", {}, ("rsrag_answered",))
+    rows = {row.name: row for row in rest}
+    assert (rows["lunar"].distribution, rows["lunar"].version) == ("rsrag-rsrag_lunar_for_test", "1.0")
+    assert rows["lunar"].offers == {"source": ("moon",)} and rows["lunar"].module == "rsrag_lunar_for_test"
+    assert rows["spy"].state == "disabled" and "rsrag_spy_for_test" not in sys.modules
+
+
+@pytest.fixture
+def user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    file = tmp_path / "settings" / "user.toml"
+    file.parent.mkdir()
+    monkeypatch.setenv("RSRAG_CONFIG", str(file))
+    return file
+
+
+def test_paths_are_relative_to_the_file_that_names_them_and_add_up(
+    user: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user.write_text('[plugins]\npaths = ["mine", "/opt/theirs"]\ndisabled = ["a"]\ntimeout = 30\n')
+    monkeypatch.setenv("RSRAG_PLUGINS__PATHS", f"one{os.pathsep}/opt/theirs")
+    monkeypatch.setenv("RSRAG_PLUGINS__DISABLED", "b,c")
+    monkeypatch.chdir(tmp_path)
+    table = load({"plugins": {"paths": ["two"]}}, start=tmp_path).table("plugins")
+    assert table["paths"] == [str(user.parent / "mine"), "/opt/theirs", str(tmp_path / "one"), str(tmp_path / "two")]
+    assert (table["disabled"], table["timeout"]) == (["b", "c"], 30.0)
+    assert Plugins.configured(table).timeout == 30
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("path = []", "there is no setting [plugins] path. Did you mean 'paths'?"),
+        ("zzz = 1", "There are: disabled, paths, timeout."),
+        ("paths = [1]", "[plugins] paths must be a list of texts."),
+        ("disabled = true", "[plugins] disabled must be a list of texts."),
+        ("timeout = 0", "[plugins] timeout = 0 is not a positive number of seconds."),
+        ("timeout = nan", "is not a positive number of seconds."),
+        ("timeout = inf", "is not a positive number of seconds."),
+        ("timeout = true", "is not a positive number of seconds."),
+        ('timeout = "soon"', "timeout = 'soon' is not a positive number of seconds."),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(line: str, told: str, user: Path) -> None:
+    user.write_text(f"[plugins]\n{line}\n")
+    with pytest.raises(ConfigError) as caught:
+        load(start=user.parent)
+    assert told in str(caught.value) and str(user) in str(caught.value)
+
+
+def test_an_untrusted_project_can_neither_bring_plugins_nor_give_them_time(user: Path, tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "rsrag.toml").write_text('[plugins]\npaths = ["evil"]\ntimeout = 1e9\n')
+    config = load(start=project)
+    assert config.table("plugins") == {} and "ignored plugins" in config.warnings[0]
+    trust(project / "rsrag.toml")
+    assert load(start=project).table("plugins")["paths"] == [str(project / "evil")]

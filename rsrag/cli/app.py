@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from .. import __version__
-from . import ask, classify, doctor, kb, search, settings, show
+from . import ask, classify, doctor, kb, plugins, search, settings, show
 from .session import Session
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -16,7 +18,12 @@ CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 def build(arguments: Sequence[str] = ()) -> typer.Typer:
     """The application with the commands of rsrag and, unless --no-plugins is given, of plugins."""
-    session = Session(external_plugins="--no-plugins" not in arguments, debug="--debug" in arguments)
+    session = Session(
+        external_plugins="--no-plugins" not in arguments,
+        plugin_dirs=_values(arguments, "--plugin-dir"),
+        wants_json="--json" in arguments,
+        debug="--debug" in arguments,
+    )
     app = typer.Typer(
         name="rsrag",
         help="Ask about remote-sensing imagery, with knowledge and sources.",
@@ -30,7 +37,11 @@ def build(arguments: Sequence[str] = ()) -> typer.Typer:
     @app.callback()
     def options(
         context: typer.Context,
-        no_plugins: Annotated[bool, typer.Option("--no-plugins", help="Load no installed plugin.")] = False,
+        no_plugins: Annotated[bool, typer.Option("--no-plugins", help="Load the built-ins only.")] = False,
+        plugin_dir: Annotated[
+            list[Path] | None,
+            typer.Option("--plugin-dir", metavar="DIR", exists=True, help="Also load plugins from here (repeatable)."),
+        ] = None,
         debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
         version: Annotated[
             bool, typer.Option("--version", help="Show the version.", is_eager=True, callback=_version)
@@ -46,13 +57,15 @@ def build(arguments: Sequence[str] = ()) -> typer.Typer:
     app.add_typer(kb.app, name="kb")
     app.add_typer(settings.app, name="config")
     app.command("doctor")(doctor.doctor)
-    if session.external_plugins:
-        from importlib.metadata import entry_points
-
-        # Only an installed plugin can add commands; without one, nothing of the plugin machinery is loaded.
-        if tuple(entry_points(group="rsrag")):
-            session.plugins.add_commands(app)
+    app.add_typer(plugins.app, name="plugins")
+    session.add_commands(app)
     return app
+
+
+def _values(arguments: Sequence[str], option: str) -> list[str]:
+    """What an option is given as: plugins add commands, so those of the command line are needed before it is parsed."""
+    follows = [b for a, b in pairwise(arguments) if a == option]
+    return follows + [a.partition("=")[2] for a in arguments if a.startswith(f"{option}=")]
 
 
 def _version(value: bool) -> None:

@@ -79,7 +79,7 @@ def add(
                 what,
                 source=source,
                 kind="" if kind == what else kind,
-                captioner=captioner or None,
+                captioner=_captioner(session, captioner),
                 progress=bar,
                 dry_run=dry_run,
                 **typed,
@@ -107,6 +107,12 @@ def add(
         f"{len(report.failed):,} failed ({report.seconds:.1f} s)."
     )
     _list_failures(session, report.failed)
+
+
+def _captioner(session: Session, name: str) -> Any:
+    if not name:
+        return None
+    return session.plugins.create("captioner", name, **session.config.table("captioners", name.partition(":")[0]))
 
 
 def _list_failures(session: Session, failed: tuple[tuple[str, str], ...], most: int = 20) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -39,10 +39,18 @@ FacetOption = Annotated[
 class Session:
     """Made once per run, before the command; opens things when they are first needed."""
 
-    def __init__(self, *, external_plugins: bool = True, debug: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        external_plugins: bool = True,
+        plugin_dirs: Sequence[str] = (),
+        wants_json: bool = False,
+        debug: bool = False,
+    ) -> None:
         self.external_plugins = external_plugins
+        self.wants_json = wants_json
         self.debug = debug
-        self.overrides: dict[str, Any] = {}
+        self.overrides: dict[str, Any] = {"plugins": {"paths": list(plugin_dirs)}} if plugin_dirs else {}
         self._warned: set[str] = set()
 
     def override(self, **values: Any) -> None:
@@ -63,9 +71,31 @@ class Session:
 
     @functools.cached_property
     def plugins(self) -> Plugins:
-        from ..api import make_plugins
+        from ..plugins import Plugins
 
-        return make_plugins(self.config, external=self.external_plugins)
+        return Plugins.configured(self.config.table("plugins"), external=self.external_plugins)
+
+    def add_commands(self, app: typer.Typer) -> None:
+        """Let plugins add commands. Nothing of the plugin machinery is loaded where none is known to."""
+        from ..discovery import in_paths, installed
+        from ..errors import ConfigError
+        from ..plugin_commands import CommandNotes
+
+        if not self.external_plugins:
+            return
+        try:
+            paths = self.config.table("plugins").get("paths", ())
+        except ConfigError:
+            return  # told by the command, unless it is one that mends the configuration
+        candidates = [*in_paths(paths)[0], *installed()]
+        if candidates:
+            if self.wants_json:
+                from ..guard import keep_stdout
+
+                keep_stdout()
+            notes = CommandNotes()
+            if not all(notes.rules_out(candidate) for candidate in candidates):
+                self.plugins.add_commands(app)
 
     @functools.cached_property
     def out(self) -> Console:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
+from rsrag import ModelError
 from rsrag.interfaces import Role
 from rsrag.types import Scene
 
@@ -30,7 +31,8 @@ class FakeEncoder:
     """Joint encoder without weights, for tests only. float32 (n, dim), unit rows, deterministic.
 
     A text is the sum of a fixed random direction per word; an image the sum of the directions of the colour
-    names of its 8 x 8 cells. `texts_encoded` and `scenes_encoded` count what was asked for.
+    names of its 8 x 8 cells. A passage of more than 256 words is refused with `ModelError`.
+    `texts_encoded` and `scenes_encoded` count what was asked for.
     """
 
     name: ClassVar[str] = "fake"
@@ -53,8 +55,11 @@ class FakeEncoder:
         return len(_words(text))
 
     def encode_texts(self, texts: Sequence[str], role: Role = "passage") -> NDArray[np.float32]:
+        bags = [_words(text) for text in texts]
+        if role == "passage" and (longest := max(map(len, bags), default=0)) > self.max_tokens:
+            raise ModelError(f"a text of {longest} words does not fit encoder 'fake'.", "Split it first.")
         self.texts_encoded += len(texts)
-        return self._rows([_words(text) for text in texts])
+        return self._rows(bags)
 
     def encode_scenes(self, scenes: Sequence[Scene]) -> NDArray[np.float32]:
         self.scenes_encoded += len(scenes)

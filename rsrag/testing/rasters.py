@@ -39,7 +39,6 @@ def make_geotiff(
     """
     import numpy as np
     import rasterio
-    from rasterio.transform import from_bounds, from_origin
 
     if data is None:
         random = np.random.default_rng(seed)
@@ -51,8 +50,11 @@ def make_geotiff(
     count, height, width = data.shape
     place: dict[str, Any] = {}
     if crs is not None:
-        transform = from_bounds(*bounds, width, height) if bounds else from_origin(*origin, res, res)
-        place = {"crs": crs, "transform": transform}
+        left, top, across, down = *origin, res, res
+        if bounds:
+            left, top = bounds[0], bounds[3]
+            across, down = (bounds[2] - left) / width, (top - bounds[1]) / height
+        place = {"crs": crs, "transform": rasterio.Affine(across, 0, left, 0, -down, top)}
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     kind = {"driver": "GTiff", "count": count, "height": height, "width": width, "dtype": data.dtype, "nodata": nodata}

@@ -1,14 +1,15 @@
-"""The small torch-free image-text encoder that rsrag starts with: two ONNX towers in one 384-dimensional space.
+"""The small torch-free image-text encoder that rsrag ships: two ONNX towers in one 384-dimensional space.
 
-The weights are not part of the package yet. They are looked for in the `path` option, in $RSRAG_STARTER, in the
-environment's share/rsrag/starter and in the user's data folder, in that order.
+Its weights lie in rsrag/weights/starter; README.md there is the model card. `rsrag train encoder` writes folders of
+the same layout, which the `path` option (or $RSRAG_STARTER) puts in their place.
 """
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import json
 import os
-import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,28 +23,29 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FILES = ("image.onnx", "text.onnx", "tokenizer.json")
+SETTINGS = "encoder.json"
+SHIPPED = Path(__file__).parents[2] / "weights" / "starter"
 
 
 class StarterEncoder:
-    """Image tower (RGB, trained on aerial scenes of 0.3 to 8 m per pixel) and all-MiniLM-L6-v2 as text tower.
+    """Image tower (RGB, trained on aerial scenes of 0.3 to 8 m per pixel) and a small MiniLM as text tower.
 
-    `path`: folder with image.onnx, text.onnx, tokenizer.json. `size`: side in pixels to which a whole image is
-    resized (96 is 1.7 times faster than 128). `threads`: 0 lets onnxruntime choose.
-    Raises `ModelError` on first use when the weights are missing or broken.
+    `path`: folder with image.onnx, text.onnx, tokenizer.json and encoder.json instead of the shipped one. `size`:
+    side in pixels to which a whole image is resized; 0 takes the size it was trained for. `threads`: 0 lets
+    onnxruntime choose. Raises `ModelError` on first use when the weights are missing or broken.
     """
 
     name: ClassVar[str] = "starter"
     text_to_text: ClassVar[bool] = True
     prompts: tuple[str, ...] = ("a satellite image of {}.", "an aerial photo of {}.", "{} seen from above.")
-    max_gsd_m: float | None = 8.0
     max_tokens: int = 256
     dim: int = 384
 
-    def __init__(self, path: str = "", size: int = 128, threads: int = 0, batch: int = 32) -> None:
+    def __init__(self, path: str = "", size: int = 0, threads: int = 0, batch: int = 32) -> None:
         self.path = path
-        self.size = size
         self.threads = threads
         self.batch = batch
+        self._size = size
         self._lock = threading.Lock()
         self._loaded: dict[str, Any] = {}
         self._id = ""
@@ -51,22 +53,35 @@ class StarterEncoder:
     @property
     def folder(self) -> Path:
         """Where the weights are."""
-        places = [
-            self.path,
-            os.environ.get("RSRAG_STARTER", ""),
-            str(Path(sys.prefix) / "share" / "rsrag" / "starter"),
-            _user_folder(),
-        ]
-        for place in places:
-            if place and all((Path(place) / name).is_file() for name in FILES):
-                return Path(place)
-            if place and place == self.path:
-                break  # an explicit folder is never replaced by another in silence
-        looked = ", ".join(p for p in places if p) if not self.path else self.path
-        raise ModelError(
-            f"the weights of encoder 'starter' were not found (looked in {looked}).",
-            f"Put {', '.join(FILES)} in a folder and set RSRAG_STARTER to it.",
-        )
+        given = self.path or os.environ.get("RSRAG_STARTER", "")
+        folder = Path(given).expanduser() if given else SHIPPED
+        missing = [name for name in FILES if not (folder / name).is_file()]
+        if missing:
+            raise ModelError(
+                f"the weights of encoder 'starter' are incomplete: {folder} has no {missing[0]}.",
+                "Give a folder made by `rsrag train encoder`." if given else "Install rsrag again.",
+            )
+        return folder
+
+    @functools.cached_property
+    def _settings(self) -> dict[str, Any]:
+        file = self.folder / SETTINGS
+        try:
+            found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+        except (OSError, ValueError) as error:
+            raise ModelError(f"{file} cannot be read ({error}).", "Copy the folder again.") from error
+        return found
+
+    @property
+    def size(self) -> int:
+        """Side in pixels of what the image tower sees."""
+        return self._size or int(self._settings.get("size", 128))
+
+    @property
+    def max_gsd_m(self) -> float | None:
+        """The coarsest ground sample distance it was trained on, metres; None where that is not known."""
+        found = self._settings.get("max_gsd_m")
+        return None if found is None else float(found)
 
     @property
     def id(self) -> str:
@@ -158,11 +173,5 @@ class StarterEncoder:
                     image = image.resize((self.size, self.size), Image.Resampling.LANCZOS)
                 pixels[row] = np.asarray(image, np.float32).transpose(2, 0, 1)
             pixels /= 255
-            out[start : start + len(part)] = self._part("image.onnx").run(None, {"pixels": pixels})[0]
+            out[start : start + len(part)] = self._part("image.onnx").run(["embedding"], {"pixels": pixels})[0]
         return out
-
-
-def _user_folder() -> str:
-    import platformdirs
-
-    return str(Path(platformdirs.user_data_dir("rsrag")) / "models" / "starter")

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from .. import __version__
-from . import ask, classify, doctor, kb, plugins, search, settings, show
+from . import ask, classify, doctor, kb, plugins, search, settings, show, train
 from .session import Session
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -58,6 +58,7 @@ def build(arguments: Sequence[str] = ()) -> typer.Typer:
     app.add_typer(settings.app, name="config")
     app.command("doctor")(doctor.doctor)
     app.add_typer(plugins.app, name="plugins")
+    app.add_typer(train.app, name="train")
     session.add_commands(app)
     return app
 

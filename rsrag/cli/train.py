@@ -11,6 +11,9 @@ import typer
 from .session import JsonOption, Session, session_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..training.captioner import Report as CaptionerReport
     from ..training.encoder import Report
 
 app = typer.Typer(help="Train encoders and captioners on your own images.", no_args_is_help=True)
@@ -48,7 +51,8 @@ def encoder(
     """Train an image tower into the space of a text tower, and export both.
 
     Example: rsrag train encoder --data mine.jsonl --out models/mine --minutes 60
-    Use it:  rsrag config set encoders.starter.path models/mine
+
+    To use it, write into rsrag.toml: [encoders.starter] path = "models/mine"
     """
     session = session_of(context)
     from ..training.encoder import train_encoder
@@ -74,6 +78,72 @@ def encoder(
     _show(session, report, as_json)
 
 
+@app.command("captioner")
+def captioner(
+    context: typer.Context,
+    data: DataOption,
+    out: OutOption,
+    encoder: Annotated[str, typer.Option(metavar="DIR", help="Its image tower (default: the starter's).")] = "",
+    style: Annotated[str, typer.Option(metavar="DATASET", help="Whose captions to imitate by default.")] = "",
+    epochs: Annotated[float, typer.Option(help="Passes over the images.")] = 12,
+    rate: Annotated[float, typer.Option(help="Learning rate.")] = 2e-3,
+    batch: BatchOption = 64,
+    minutes: MinutesOption = 0,
+    seed: SeedOption = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Train the decoder that puts into words what an image tower sees.
+
+    Example: rsrag train captioner --data mine.jsonl --encoder models/mine --out models/mine-captions
+
+    To use it, write into rsrag.toml: [captioners.starter] path = "models/mine-captions"
+    """
+    session = session_of(context)
+    from ..training.captioner import train_captioner
+    from ..training.captioner_fit import Recipe
+
+    recipe = Recipe(epochs=epochs, batch=batch, rate=rate, seed=seed)
+    with _Bar(session) as bar:
+        report = train_captioner(
+            data,
+            encoder,
+            out,
+            recipe,
+            style=style,
+            minutes=minutes or math.inf,
+            progress=bar,
+            say=session.note,
+        )
+    _show_captioner(session, report, as_json)
+
+
+@app.command("text")
+def text(
+    context: typer.Context,
+    source: Annotated[Path, typer.Argument(metavar="DIR", help="A BERT sentence model, such as all-MiniLM-L6-v2.")],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where text.onnx and tokenizer.json go.")],
+    bits: Annotated[int, typer.Option(help="Per weight: 4 or 8.")] = 4,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a small text tower that needs no torch out of a sentence model."""
+    session = session_of(context)
+    from dataclasses import asdict
+
+    from ..errors import UsageError
+    from ..training.text_tower import build_text_tower
+
+    if bits not in (4, 8):
+        raise UsageError(f"--bits {bits} is not possible.", "Give 4 or 8.")
+    report = build_text_tower(source, out, bits=4 if bits == 4 else 8)
+    if as_json:
+        session.json(asdict(report))
+        return
+    typer.echo(
+        f"Wrote {out}: {report.megabytes:.1f} MB; cosine to the original {report.cosine:.4f} "
+        f"(1 % of texts below {report.cosine_q01:.4f}), same nearest text in {report.agreement:.0%}."
+    )
+
+
 def _phases(text: str) -> tuple[tuple[int, float], ...]:
     from ..errors import UsageError
 
@@ -87,43 +157,76 @@ def _phases(text: str) -> tuple[tuple[int, float], ...]:
     return phases
 
 
+def _progress_of(report: Report | CaptionerReport) -> dict[str, Any]:
+    return {
+        "folder": str(report.folder),
+        "finished": report.finished,
+        "step": report.step,
+        "steps": report.steps,
+        "seconds": round(report.seconds, 1),
+        "data": report.data,
+        "problems": [{"where": where, "why": why} for where, why in report.problems],
+    }
+
+
 def _show(session: Session, report: Report, as_json: bool) -> None:
+    _warn(session, report)
+    if as_json:
+        shares = {
+            name: {"share": round(s.value, 4), "interval": [round(x, 4) for x in s.interval], "n": s.n}
+            for name, s in report.shares.items()
+        }
+        session.json({**_progress_of(report), "validation": shares})
+    elif not report.finished:
+        _say_stopped(report)
+    else:
+        rows = [(name, f"{s.value:.3f}", s.interval, s.n) for name, s in report.shares.items()]
+        _table(session, "On validation images", "right", rows)
+        typer.echo(f"Wrote {report.folder}: the weights, report.json and README.md, the model card.")
+
+
+def _show_captioner(session: Session, report: CaptionerReport, as_json: bool) -> None:
+    _warn(session, report)
+    if as_json:
+        scores = {
+            name: {"mean": round(s.value, 4), "interval": [round(s.low, 4), round(s.high, 4)], "n": s.n}
+            for name, s in report.scores.items()
+        }
+        copies = {name: {"share": round(s.value, 4), "n": s.n} for name, s in report.copies.items()}
+        samples = [{"image": image, "caption": caption} for image, caption in report.samples]
+        session.json({**_progress_of(report), "validation": scores, "copies": copies, "samples": samples})
+    elif not report.finished:
+        _say_stopped(report)
+    else:
+        rows = [(name, f"{s.value:.3f}", (s.low, s.high), s.n) for name, s in report.scores.items()]
+        rows += [(f"{name}: copies", f"{s.value:.3f}", s.interval, s.n) for name, s in report.copies.items()]
+        _table(session, "On validation images", "mean", rows)
+        for image, caption in report.samples[:3]:
+            session.out.print(f"{image}: {caption}", markup=False)
+        typer.echo(f"Wrote {report.folder}: captioner.onnx, captioner.json and captioner-report.json.")
+
+
+def _warn(session: Session, report: Report | CaptionerReport) -> None:
     from ..training.examples import summary
 
     for line in summary(list(report.problems)):
         session.warn(line)
-    if as_json:
-        session.json(
-            {
-                "folder": str(report.folder),
-                "finished": report.finished,
-                "step": report.step,
-                "steps": report.steps,
-                "seconds": round(report.seconds, 1),
-                "data": report.data,
-                "problems": [{"where": where, "why": why} for where, why in report.problems],
-                "validation": {
-                    name: {"share": round(s.value, 4), "interval": [round(x, 4) for x in s.interval], "n": s.n}
-                    for name, s in report.shares.items()
-                },
-            }
-        )
-        return
-    if not report.finished:
-        typer.echo(f"Stopped at step {report.step:,} of {report.steps:,}; the same command goes on from here.")
-        return
+
+
+def _say_stopped(report: Report | CaptionerReport) -> None:
+    typer.echo(f"Stopped at step {report.step:,} of {report.steps:,}; the same command goes on from here.")
+
+
+def _table(session: Session, title: str, value: str, rows: Sequence[tuple[str, str, tuple[float, float], int]]) -> None:
     from rich.table import Table
 
     table = Table(box=None, padding=(0, 1), pad_edge=False, header_style="dim")
-    table.add_column("On validation images")
-    table.add_column("right", justify="right")
-    table.add_column("95 %", justify="right")
-    table.add_column("of", justify="right")
-    for name, share in report.shares.items():
-        low, high = share.interval
-        table.add_row(name, f"{share.value:.3f}", f"{low:.2f} - {high:.2f}", f"{share.n:,}")
+    table.add_column(title)
+    for column in (value, "95 %", "of"):
+        table.add_column(column, justify="right")
+    for name, shown, (low, high), n in rows:
+        table.add_row(name, shown, f"{low:.2f} - {high:.2f}", f"{n:,}")
     session.out.print(table)
-    typer.echo(f"Wrote {report.folder}: the weights, report.json and README.md, the model card.")
 
 
 class _Bar:

@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test test-all lint types check setup bench clean
+.PHONY: demo test test-all lint types check setup plugins bench clean
 
 setup: $(STAMP)
 
@@ -22,6 +22,10 @@ test: setup
 
 test-all: setup
 	$(BIN)/python -m pytest -q -m "slow or not slow"
+
+# The packages in plugins/, each installed beside rsrag into an environment of its own and tested there.
+plugins: setup
+	BORROW=$(VENV) sh .ci/plugins.sh
 
 lint: setup
 	$(BIN)/ruff check .

@@ -22,6 +22,7 @@ from .words import PlainLanguage, Word, question_words
 _LENIENT = Limits(sure=0.35, fair=0.25, least_cover=0.2, least_similarity=0.12)
 _LOOSE = Limits(sure=0.0, fair=0.0, least_cover=0.0, least_similarity=-1.0)
 Status = Literal["answered", "partial", "declined"]
+_MOST_TOLD = 12  # sentences of tools, where the question is what a scene shows
 _SUPPORTS = 3
 
 
@@ -101,7 +102,8 @@ class _Reader:
         if self.scenes and self.labels and (part.deictic or part.elliptic or not part.words):
             return self._of_label(part)
         if self.scenes and part.deictic and not self.labels and not self.question.names and self.prompt.votes:
-            return self._identify()
+            told = self._passages(part, gone) if seen.said_of_content(self.prompt) else ([""], "declined")
+            return told if told[1] != "declined" else self._identify()
         return self._passages(part, gone)
 
     # -- a scene ------------------------------------------------------------------------------------
@@ -120,6 +122,10 @@ class _Reader:
             follows = any({"why", "tell_apart"} & set(p.kinds) for p in self.question.parts)
             if subject and not follows:
                 lines.extend(self._about(subject, "identify", 1 if len(self.prompt.votes) > 1 else 2))
+        if told := seen.said_of_content(self.prompt):
+            # What tools know of the scene stands whatever the pixels look like.
+            lines.extend(told[:_MOST_TOLD])
+            statuses = ["answered" if status == "answered" else "partial" for status in statuses] or ["partial"]
         fresh = [line for line in lines if line not in self.said]
         if not lines:
             return (["Nothing in the knowledge base could be compared with this image [A]."], "declined")

@@ -88,6 +88,20 @@ def said_by_tools(prompt: Prompt, kinds: Sequence[str]) -> tuple[list[str], bool
     return said, known
 
 
+def said_of_content(prompt: Prompt) -> list[str]:
+    """Cited sentences of tools that tell what a scene holds: neither where it lies nor what its file is."""
+    items = [e for e in prompt.evidence if e.kind == "tool" and not _about_place(e) and not _about_file(e)]
+    return [
+        cite(" ".join(sentence.split()), (item.number,))
+        for item in items
+        for sentence in sentences(unmark(item.text))
+    ]
+
+
+def _about_file(item: Evidence) -> bool:
+    return bool(re.search(r"describe|metadata", item.title, re.IGNORECASE))
+
+
 def _about_place(item: Evidence) -> bool:
     """Whether a tool's result is about where something lies, by the names it travels under."""
     names = " ".join((item.title, *item.via, item.key.partition("{")[0]))

@@ -159,7 +159,8 @@ def _encoded(captions: Sequence[str], encoder: Any, cache: Path) -> NDArray[np.f
 
     import numpy as np
 
-    digest = hashlib.blake2b("\0".join([encoder.id, *captions]).encode(), digest_size=8).hexdigest()
+    weights = (encoder.folder / "text.onnx").read_bytes()
+    digest = hashlib.blake2b(weights + "\0".join(captions).encode(), digest_size=8).hexdigest()
     file = cache / f"captions-{digest}.npy"
     if file.is_file():
         return np.load(file, allow_pickle=False)

@@ -96,7 +96,7 @@ def fit(
 ) -> Fitted:
     """Train until the recipe's steps are done or the minutes are spent; goes on from `folder`'s checkpoint.
 
-    Returns the averaged tower with its BatchNorm statistics estimated anew. Raises `ModelError` when memory
+    Returns the averaged tower, once finished with its BatchNorm statistics estimated anew. Raises `ModelError` when memory
     runs out (naming a batch size to try) or the checkpoint belongs to another recipe.
     """
     import torch
@@ -132,7 +132,8 @@ def fit(
     finally:
         if step:
             state.save(folder / CHECKPOINT, recipe, step, seconds + time.monotonic() - began)
-    settle(averaged, material, recipe)
+    if step >= steps:
+        settle(averaged, material, recipe)
     return Fitted(averaged.eval(), classifier.eval(), step, steps, seconds + time.monotonic() - began)
 
 

@@ -54,14 +54,16 @@ class StarterEncoder:
     def folder(self) -> Path:
         """Where the weights are."""
         given = self.path or os.environ.get("RSRAG_STARTER", "")
-        folder = Path(given).expanduser() if given else SHIPPED
-        missing = [name for name in FILES if not (folder / name).is_file()]
-        if missing:
+        return Path(given).expanduser() if given else SHIPPED
+
+    def _file(self, name: str) -> Path:
+        file = self.folder / name
+        if not file.is_file():
             raise ModelError(
-                f"the weights of encoder 'starter' are incomplete: {folder} has no {missing[0]}.",
-                "Give a folder made by `rsrag train encoder`." if given else "Install rsrag again.",
+                f"the weights of encoder 'starter' are incomplete: {self.folder} has no {name}.",
+                "Install rsrag again." if self.folder == SHIPPED else "Give a folder made by `rsrag train encoder`.",
             )
-        return folder
+        return file
 
     @functools.cached_property
     def _settings(self) -> dict[str, Any]:
@@ -89,7 +91,7 @@ class StarterEncoder:
         if not self._id:
             digest = hashlib.blake2b(digest_size=6)
             for name in FILES:
-                file = self.folder / name
+                file = self._file(name)
                 length = file.stat().st_size
                 with file.open("rb") as stream:
                     digest.update(f"{name}:{length}:".encode() + stream.read(65536))
@@ -105,7 +107,7 @@ class StarterEncoder:
             return self._loaded[name]
 
     def _load(self, name: str) -> Any:
-        file = self.folder / name
+        file = self._file(name)
         try:
             if name == "tokenizer.json":
                 from tokenizers import Tokenizer

@@ -111,7 +111,8 @@ def make_assistant(config: configuration.Config, kb: KnowledgeBase) -> Assistant
         alpha=config["alpha"],
         k=config["k"],
         reranker=config["reranker"],
+        captioner=config["captioner"],
         tools=config["run_tools"],
         model_options=config.table("models", model.partition(":")[0]) if isinstance(model, str) else None,
-        component_options={kind: config.table(f"{kind}s") for kind in ("retriever", "reranker", "tool")},
+        component_options={kind: config.table(f"{kind}s") for kind in ("retriever", "reranker", "captioner", "tool")},
     )

@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from . import evidence as gather
 from .answering.citations import check
 from .answering.ledger import Ledger
-from .confidence import unsuitable
+from .classification import Progress, classify_all, classify_one, no_progress
 from .errors import ModelError, RsragError, UsageError
-from .ingest import name_vector
 from .queries import make_filter, parse_box, parse_region
 from .retrieval import fusion as make_fusion
 from .retrieval import retrieve, vote_scenes
@@ -21,6 +20,7 @@ from .types import (
     Answer,
     BBox,
     Classification,
+    Classifications,
     Done,
     Event,
     Evidence,
@@ -48,9 +48,6 @@ if TYPE_CHECKING:
 RUN_TOOLS_FROM = 0.4
 """A tool that says it applies at least this well is run."""
 
-LABEL_TEMPERATURE = 0.04
-"""Turns cosines of labels into shares; between the encoder's typical margin and its noise."""
-
 Images = PathLike | Scene | Sequence[PathLike | Scene] | None
 
 
@@ -59,7 +56,9 @@ class Assistant:
 
     `model` is "extractive" (no weights), "langchain:provider:name", an instance, or a LangChain chat model;
     `fusion` "rrf" or "weighted" (with `alpha`); `k` how many passages become evidence; `tools=False` runs none.
-    `component_options` are the constructor keywords of lanes, rerankers and tools: {"tool": {"locate": {...}}}.
+    `captioner` says in its own words what an image shows, where a caption is asked for.
+    `component_options` are the constructor keywords of lanes, rerankers, captioners and tools, such as
+    {"tool": {"locate": {...}}}.
     Safe to use from several threads.
     """
 
@@ -72,6 +71,7 @@ class Assistant:
         alpha: float = 0.7,
         k: int = 8,
         reranker: Any = "",
+        captioner: Any = "",
         tools: bool = True,
         model_options: Mapping[str, Any] | None = None,
         component_options: Mapping[str, Mapping[str, Mapping[str, Any]]] | None = None,
@@ -82,10 +82,12 @@ class Assistant:
         self.model = self._make_model(model, model_options or {})
         self.fuse = make_fusion(fusion, alpha)
         self.k = k
-        self.reranker = (
-            self.plugins.resolve("reranker", reranker, **self._table("reranker", reranker)) if reranker else None
-        )
+        self.reranker = self._resolved("reranker", reranker)
+        self.captioner = self._resolved("captioner", captioner)
         self.tools = tools
+
+    def _resolved(self, kind: str, value: Any) -> Any:
+        return self.plugins.resolve(kind, value, **self._table(kind, value)) if value else None
 
     def _make_model(self, model: Any, options: Mapping[str, Any]) -> Any:
         is_chat_model = not isinstance(model, str) and hasattr(model, "_generate") and hasattr(model, "invoke")
@@ -119,23 +121,24 @@ class Assistant:
         """Chunks that match a text, look like an image, or lie near a place; best first. See `query`."""
         return list(self.search_all(self.query(text, image, task="search", **options)).hits)
 
-    def classify(self, image: PathLike | Scene, labels: Sequence[str]) -> Classification:
-        """How well each label fits an image by the encoder's prompts. Raises `RsragError` for fewer than two."""
-        import numpy as np
+    @overload
+    def classify(self, image: PathLike | Scene, labels: Sequence[str]) -> Classification: ...
+    @overload
+    def classify(
+        self, image: list[Any] | tuple[Any, ...], labels: Sequence[str], *, plain: bool = ..., progress: Progress = ...
+    ) -> Classifications: ...
+    def classify(
+        self, image: Any, labels: Sequence[str], *, plain: bool = False, progress: Progress = no_progress
+    ) -> Classification | Classifications:
+        """How well each label fits an image, by the encoder's prompts; or each of a list of images and folders.
 
-        labels = labels.split(",") if isinstance(labels, str) else labels
-        labels = list(dict.fromkeys(label.strip() for label in labels if label.strip()))
-        if len(labels) < 2:
-            raise RsragError("classifying needs at least two different labels.", "Give --labels airport,harbour,...")
-        scene = self._scene(image)
-        encoder = self.kb.encoder
-        vector = encoder.encode_scenes([scene])[0]
-        cosines = np.array([float(name_vector(encoder, "label", label) @ vector) for label in labels])
-        shares = np.exp((cosines - cosines.max()) / LABEL_TEMPERATURE)
-        shares /= shares.sum()
-        order = np.argsort(-shares, kind="stable")
-        scores = tuple((labels[i], float(shares[i])) for i in order)
-        return Classification(scores[0][0], scores, unsuitable(scene, getattr(encoder, "max_gsd_m", None)))
+        A list is classified as a whole: its own structure sharpens what the prompts say, unless `plain`; see
+        `rsrag.classification`. `progress` is called with (images done, images in all, what is being done).
+        Raises `RsragError` for fewer than two labels, and when no image of a list can be read.
+        """
+        if _is_many(image):
+            return classify_all(self.kb.encoder, image, labels, self._scene, plain=plain, progress=progress)
+        return classify_one(self.kb.encoder, self._scene(image), labels)
 
     def chat(self) -> Conversation:
         """A conversation: scenes, evidence numbers and earlier turns are remembered."""
@@ -261,6 +264,7 @@ class Assistant:
             results.append(gather.from_tool(name, scene.uri, result))
             yield ToolDone(name, result)
         clock.stop("tools")
+        results += self._captions(query, warnings)
         shown = (*shown, *ledger.add_all(results))
         prompt = Prompt(query.task, query.text, query.scenes, shown, tuple(history), query.labels, tuple(votes))
         pieces: list[str] = []
@@ -280,6 +284,19 @@ class Assistant:
         answer = self._answer("".join(pieces).strip(), verdict, prompt, found, votes, warnings, clock)
         self.plugins.notify_answered(query, answer)
         yield Done(answer)
+
+    def _captions(self, query: Query, warnings: list[str]) -> list[Evidence]:
+        """What the captioner sees in the image that is to be described."""
+        if self.captioner is None or query.task != "caption":
+            return []
+        scenes = query.scenes[:1]
+        try:
+            texts = self.captioner.caption(scenes)
+        except Exception as error:  # it costs itself
+            warnings.append(f"captioner {self.captioner.name} failed: {_told(error)}")
+            return []
+        name = self.captioner.name
+        return [gather.from_captioner(name, s.uri, t) for s, t in zip(scenes, texts, strict=True) if t.strip()]
 
     def _applicable(self, query: Query, warnings: list[str]) -> list[tuple[str, str, Scene, Any]]:
         """(tool name, scene letter, scene, tool) to run, the best fitting first."""

@@ -23,6 +23,7 @@ DEFAULTS: Final[Mapping[str, Any]] = {
     "alpha": 0.7,
     "k": 8,
     "reranker": "",
+    "captioner": "starter",
     "run_tools": True,
     "wait": 30.0,
 }
@@ -42,6 +43,7 @@ HELP: Final[Mapping[str, str]] = {
     "alpha": "weight of the image in fusion weighted, 0..1",
     "k": "passages that become evidence",
     "reranker": "reranker by name; empty for none",
+    "captioner": "who describes an image for `rsrag caption`; empty for none",
     "run_tools": "whether geo tools run by themselves",
     "wait": "seconds a second writer waits for the first",
 }

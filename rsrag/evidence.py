@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from itertools import zip_longest
 from pathlib import Path
 
-from .answering.ledger import chunk_key, tool_key
+from .answering.ledger import CAPTIONER, chunk_key, tool_key
 from .confidence import strength
 from .types import Chunk, Evidence, Hit, Provenance, SceneVote, ToolResult
 
@@ -95,6 +95,20 @@ def _of_hit(hit: Hit, find: Callable[[Chunk], Path | None] | None) -> Evidence:
         z=hit.z,
         key=chunk_key(chunk.id),
         aliases=chunk.aliases,
+    )
+
+
+def from_captioner(name: str, scene: str, text: str) -> Evidence:
+    """A captioner's sentence about a scene as evidence: what a model saw, which nobody has checked."""
+    title = f"captioner {name}"
+    return Evidence(
+        number=0,
+        kind="tool",
+        title=title,
+        text=text,
+        provenance=Provenance(source=f"captioner:{name}", record=scene),
+        via=(CAPTIONER,),
+        key=tool_key(title, {}, scene),
     )
 
 

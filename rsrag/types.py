@@ -504,11 +504,24 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Classification:
-    """Labels of an image with their shares (sum 1), best first; `label` is empty when none stands out."""
+    """Labels of an image with their shares (sum 1), best first; `label` is empty when none stands out.
+
+    `image` is its uri and `plain` the label that the prompts alone give it. In a collection `scores` are the five best.
+    """
 
     label: str
     scores: tuple[tuple[str, float], ...]
     reason: str = ""
+    image: str = ""
+    plain: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Classifications:
+    """A classified collection: `images` in the order they were given, and (image, reason) of those not readable."""
+
+    images: tuple[Classification, ...]
+    failed: tuple[tuple[str, str], ...] = ()
 
 
 # -- events of assistant.stream() -----------------------------------------------------------------

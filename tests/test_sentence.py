@@ -362,3 +362,11 @@ def test_a_knowledge_base_compares_texts_with_it(folder: Path, tmp_path: Path, p
     write(folder, "1_Pooling/config.json", {FLAGS["cls"]: True})
     with pytest.raises(rsrag.StoreError, match="was made with encoder sentence-tiny-bert-"):
         opened()
+
+
+def test_it_is_refused_where_images_are_to_be_seen(folder: Path, tmp_path: Path, plugins: Plugins) -> None:
+    with KnowledgeBase(tmp_path / "kb", f"sentence:{folder}", plugins=plugins) as kb:
+        with pytest.raises(UsageError, match=r"^encoder 'sentence' compares texts only\.") as caught:
+            kb.add(SampleSource(tmp_path / "images"))
+        assert caught.value.hint == "Give it as text_encoder; encoder needs one that sees images."
+        assert not kb.spaces

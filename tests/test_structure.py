@@ -25,7 +25,7 @@ ROWS: list[set[str]] = [
     {"torchvision_ops"},
     {"types"},
     {"interfaces"},
-    {"chunking", "fusion", "confidence", "answering", "queries"},  # pure
+    {"chunking", "fusion", "confidence", "answering", "queries", "transduction"},  # pure
     {"evidence"},  # pure too; keys its evidence as the ledger of answering does
     {"hookspecs"},
     {"discovery", "guard"},
@@ -36,6 +36,7 @@ ROWS: list[set[str]] = [
     {"rasters"},
     {"scene", "store"},
     {"ingest", "retrieval"},
+    {"classification"},
     {"assistant"},
     {"chat"},
     {"api", "langchain"},  # ways in

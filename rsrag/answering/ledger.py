@@ -9,6 +9,9 @@ from typing import Any
 
 from ..types import BBox, Evidence, Provenance
 
+CAPTIONER = "captioner"
+"""How evidence came that a captioner wrote: among its `via`."""
+
 
 def chunk_key(chunk_id: str) -> str:
     """The key of a chunk."""

@@ -9,6 +9,7 @@ from ..types import Evidence, Prompt, SceneVote
 from .citations import letters
 from .cleaning import one_line, unmark
 from .compose import a_name, cite, listed, name
+from .ledger import CAPTIONER
 from .lexicon import lexicon
 from .sentences import sentences
 from .words import keys
@@ -90,11 +91,13 @@ def said_by_tools(prompt: Prompt, kinds: Sequence[str]) -> tuple[list[str], bool
 
 def said_of_content(prompt: Prompt) -> list[str]:
     """Cited sentences of tools that tell what a scene holds: neither where it lies nor what its file is."""
-    items = [e for e in prompt.evidence if e.kind == "tool" and not _about_place(e) and not _about_file(e)]
+    items = [
+        e
+        for e in prompt.evidence
+        if e.kind == "tool" and CAPTIONER not in e.via and not _about_place(e) and not _about_file(e)
+    ]
     return [
-        cite(" ".join(sentence.split()), (item.number,))
-        for item in items
-        for sentence in sentences(unmark(item.text))
+        cite(" ".join(sentence.split()), (item.number,)) for item in items for sentence in sentences(unmark(item.text))
     ]
 
 
@@ -117,13 +120,18 @@ def caption(prompt: Prompt) -> tuple[str, str]:
     images = [e for e in prompt.evidence if e.kind == "image" and e.text.strip()]
     captions = [e for e in images if e.subject == subject] or images
     best = _most_typical(captions)
+    own = next((e for e in prompt.evidence if CAPTIONER in e.via and e.text.strip()), None)
     if label:
         marks = _marks([e.number for e in examples(prompt, label[0])])
         shown = a_name(label[1])
         said = [f"{shown[:1].upper()}{shown[1:]} seen from above [{letter}]{marks}."]
-        if best and set(keys(best.text)) - set(keys(label[1])):
+        if own:
+            said.append(cite(one_line(own.text), (own.number,)))
+        elif best and set(keys(best.text)) - set(keys(label[1])):
             said.append(f"The most similar reference images show: {cite(_first(best.text), (best.number,))}")
         return " ".join(said), "answered"
+    if own:
+        return f"Perhaps: {cite(one_line(own.text), (own.number, letter))}", "partial"
     if best:
         return f"Perhaps: {cite(_first(best.text), (best.number, letter))}", "partial"
     return f"I can't tell with confidence what this shows [{letter}].", "declined"

@@ -20,16 +20,20 @@ def create(
 ) -> None:
     """Make an empty knowledge base."""
     from ..errors import StoreError
+    from ..store.spaces import needs_images
 
     session = session_of(context)
     session.override(encoder=encoder, text_encoder=text_encoder)
     path = session.config.kb_path(name)
     if (path / "catalog.sqlite").exists():
         raise StoreError(f"{path} exists already.", "Choose another name, or add to it with `rsrag kb add`.")
-    for wish in filter(None, [session.config["encoder"] or "starter", session.config["text_encoder"]]):
-        # Before there is a folder: a misspelt name or missing weights must leave nothing behind.
-        made = session.plugins.create("encoder", wish, **session.config.table("encoders", wish.partition(":")[0]))
-        assert made.id
+    # Before there is a folder: a misspelt name or missing weights must leave nothing behind.
+    for wish, joint in ((session.config["encoder"] or "starter", True), (session.config["text_encoder"], False)):
+        if wish:
+            made = session.plugins.create("encoder", wish, **session.config.table("encoders", wish.partition(":")[0]))
+            assert made.id
+            if joint:
+                needs_images(made)
     with session.kb(name, create=True) as store:
         with store.writer():
             store.spaces.declare()

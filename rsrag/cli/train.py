@@ -85,7 +85,7 @@ def captioner(
     out: OutOption,
     encoder: Annotated[str, typer.Option(metavar="DIR", help="Its image tower (default: the starter's).")] = "",
     style: Annotated[str, typer.Option(metavar="DATASET", help="Whose captions to imitate by default.")] = "",
-    epochs: Annotated[float, typer.Option(help="Passes over the images.")] = 12,
+    epochs: Annotated[float, typer.Option(help="Passes over the images.")] = 8,
     rate: Annotated[float, typer.Option(help="Learning rate.")] = 2e-3,
     batch: BatchOption = 64,
     minutes: MinutesOption = 0,

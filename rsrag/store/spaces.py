@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..confidence import null_of
-from ..errors import StoreError
+from ..errors import StoreError, UsageError
 from ..plugins import Plugins
 from .catalog import Catalog
 
@@ -18,6 +18,15 @@ SPACES: tuple[Space, ...] = ("images", "names", "texts")
 KIND: dict[str, str] = {"images": "image", "names": "text", "texts": "text"}
 
 _SAME = "same"  # spec of a `texts` space that uses the joint encoder's own text side
+
+
+def needs_images(encoder: Any) -> None:
+    """Raises `UsageError` for an encoder that sees no images."""
+    if not callable(getattr(encoder, "encode_scenes", None)):
+        raise UsageError(
+            f"encoder '{encoder.name}' compares texts only.",
+            "Give it as text_encoder; encoder needs one that sees images.",
+        )
 
 
 class Spaces:
@@ -61,10 +70,12 @@ class Spaces:
 
     @property
     def joint(self) -> Encoder:
-        """The encoder of images and texts."""
+        """The encoder of images and texts. Raises `UsageError` for one that sees no images."""
         if "images" not in self._made:
             wish = self._wish or self._spec("images") or "starter"
-            self._made["images"] = self._make(wish)
+            made = self._make(wish)
+            needs_images(made)
+            self._made["images"] = made
         encoder: Encoder = self._made["images"]
         return encoder
 

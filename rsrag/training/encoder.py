@@ -163,8 +163,9 @@ def _encoded(captions: Sequence[str], encoder: Any, cache: Path) -> NDArray[np.f
     digest = hashlib.blake2b(weights + "\0".join(captions).encode(), digest_size=8).hexdigest()
     file = cache / f"captions-{digest}.npy"
     if file.is_file():
-        return np.load(file, allow_pickle=False)
-    vectors = encoder.encode_texts(captions)
+        kept: NDArray[np.float32] = np.load(file, allow_pickle=False)
+        return kept
+    vectors: NDArray[np.float32] = encoder.encode_texts(captions)
     cache.mkdir(parents=True, exist_ok=True)
     np.save(file, vectors, allow_pickle=False)
     return vectors

@@ -42,7 +42,7 @@ def export_tower(tower: Any, file: Path, size: int) -> None:
             embedding, features = self.tower(pixels)
             return embedding, features.flatten(2).transpose(1, 2)
 
-    buffer = io.BytesIO()
+    buffer: Any = io.BytesIO()
     with _quiet():
         # The exporter that traces takes seconds where the newer one takes minutes for the same graph.
         torch.onnx.export(

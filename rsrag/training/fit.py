@@ -96,8 +96,8 @@ def fit(
 ) -> Fitted:
     """Train until the recipe's steps are done or the minutes are spent; goes on from `folder`'s checkpoint.
 
-    Returns the averaged tower, once finished with its BatchNorm statistics estimated anew. Raises `ModelError` when memory
-    runs out (naming a batch size to try) or the checkpoint belongs to another recipe.
+    Returns the averaged tower, once finished with its BatchNorm statistics estimated anew. Raises `ModelError` when
+    memory runs out (naming a batch size to try) or the checkpoint belongs to another recipe.
     """
     import torch
 
@@ -200,7 +200,7 @@ def _step(state: _State, material: Material, recipe: Recipe, step: int, steps: i
             ids = torch.tensor([picked[i] for i in has])
             vectors = torch.from_numpy(material.vectors[ids.numpy()]).to(place)
             losses["captions"] = weights.captions * contrast(embedded[has], vectors, ids.to(place), scales[1], weights)
-    loss = torch.stack(list(losses.values())).sum()
+    loss: Any = torch.stack(list(losses.values())).sum()
     rate = _rate(recipe, done)
     for group in state.optimizer.param_groups:
         group["lr"] = rate * group["share"]

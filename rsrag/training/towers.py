@@ -21,7 +21,7 @@ IMAGENET = {
 """backbone -> (installed package, file in it, how its sha256 begins): ImageNet weights to start from."""
 
 
-def make_tower(backbone: str, dim: int, init: str = "") -> torch.nn.Module:
+def make_tower(backbone: str, dim: int, init: str = "") -> Any:
     """A tower that maps float32 (n, 3, H, W) in 0..1 to (embedding (n, dim) unit rows, map (n, C, h, w)).
 
     `backbone`: a timm architecture that can return features. `init`: "" for random weights, "imagenet" for
@@ -45,14 +45,17 @@ def make_tower(backbone: str, dim: int, init: str = "") -> torch.nn.Module:
     class Tower(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.backbone = timm.create_model(backbone, pretrained=False, num_classes=0)
-            width = self.backbone.num_features
-            hidden = getattr(self.backbone, "head_hidden_size", None) or width
+            network: Any = timm.create_model(backbone, pretrained=False, num_classes=0)
+            self.backbone: Any = network
+            hidden = int(getattr(network, "head_hidden_size", None) or network.num_features)
+            self.pooled_width = hidden
             self.norm = nn.BatchNorm1d(hidden)
             self.hidden = nn.Linear(hidden, dim // 2)
             self.out = nn.Linear(dim // 2, dim)
             self.skip = nn.Linear(hidden, dim, bias=False)
             self.drop = nn.Dropout(0.2)
+            self.mean: torch.Tensor
+            self.std: torch.Tensor
             self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1))
             self.register_buffer("std", torch.tensor(STD).view(1, 3, 1, 1))
 
@@ -69,8 +72,7 @@ def make_tower(backbone: str, dim: int, init: str = "") -> torch.nn.Module:
             pooled, features = self.pooled(pixels)
             return self.project(pooled), features
 
-    tower = Tower()
-    tower.pooled_width = tower.norm.num_features  # type: ignore[assignment]
+    tower: Any = Tower()
     if init:
         load_weights(tower, backbone, init)
     return tower.to(memory_format=torch.channels_last)
@@ -118,8 +120,8 @@ def read_weights(file: Path) -> dict[str, torch.Tensor]:
         raise ModelError(
             f"{file} cannot be read as weights ({str(error).splitlines()[0][:120]}).", "Download or copy it again."
         ) from error
-    found = found.get("state_dict", found.get("model", found)) if isinstance(found, dict) else {}
-    tensors = {k.removeprefix("module."): v for k, v in found.items() if isinstance(v, torch.Tensor)}
+    named: dict[str, Any] = (found.get("state_dict") or found.get("model") or found) if isinstance(found, dict) else {}
+    tensors = {k.removeprefix("module."): v for k, v in named.items() if isinstance(v, torch.Tensor)}
     if not tensors:
         raise ModelError(f"{file} holds no weights.", "Give a file with a state_dict.")
     return tensors

@@ -1,4 +1,4 @@
-"""Built-in captioners: none yet; the hook is here so that the first one needs no new door."""
+"""Built-in captioners."""
 
 from __future__ import annotations
 
@@ -7,4 +7,6 @@ from rsrag import hookimpl
 
 @hookimpl
 def rsrag_captioners() -> list[type]:
-    return []
+    from .starter import StarterCaptioner
+
+    return [StarterCaptioner]

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from rsrag import ModelError, RsragError, UsageError
 from rsrag.interfaces import Role
 
-from .openclip import DEVICES, check_choice, file_digest, pick_device, said, slug, unit_rows
+from .on_torch import DEVICES, check_choice, file_digest, pick_device, said, slug, unit_rows
 
 if TYPE_CHECKING:
     import numpy as np

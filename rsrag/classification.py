@@ -1,0 +1,162 @@
+"""Label an image, or a whole collection, by the encoder's prompts; a collection's own structure sharpens them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from .confidence import unsuitable
+from .errors import RsragError
+from .guarded import checked_vectors
+from .ingest import name_vector
+from .scene import decoded
+from .transduction import shares_of, sharpen
+from .types import Classification, Classifications, PathLike, Scene
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+LABEL_TEMPERATURE: Final = 0.04
+"""Turns cosines of labels into shares; between the encoder's typical margin and its noise."""
+DOUBTFUL: Final = 0.6
+"""An image whose best label has a smaller share deserves a look."""
+IMAGES: Final = frozenset(".jpg .jpeg .png .webp .bmp .gif .tif .tiff .jp2 .vrt".split())
+"""What counts as an image in a folder: the same as for the source `folder`."""
+BATCH: Final = 32
+BEST: Final = 5
+
+Progress = Callable[[int, int | None, str], None]
+
+
+def no_progress(done: int, total: int | None, what: str) -> None:
+    """Nobody watches."""
+
+
+def classify_one(encoder: Any, scene: Scene, labels: Sequence[str]) -> Classification:
+    """All labels with their shares. Raises `RsragError` for fewer than two different labels."""
+    import numpy as np
+
+    labels = distinct(labels)
+    cosines = _prompts(encoder, labels) @ encoder.encode_scenes([scene])[0]
+    shares = shares_of(cosines.astype(np.float64), LABEL_TEMPERATURE)
+    return _classification(labels, shares, _caution(encoder, scene), scene.uri, int(cosines.argmax()), len(labels))
+
+
+def classify_all(
+    encoder: Any,
+    images: Sequence[PathLike | Scene],
+    labels: Sequence[str],
+    opened: Callable[[PathLike | Scene], Scene],
+    *,
+    plain: bool = False,
+    progress: Progress = no_progress,
+) -> Classifications:
+    """Label images and all those in folders together; `plain` leaves each to the prompts alone.
+
+    `opened` makes a Scene of a path. An image that cannot be read costs itself only. Of an image its embedding is
+    kept and no pixels. Raises `RsragError` for fewer than two labels and when no image can be read.
+    """
+    import numpy as np
+
+    labels = distinct(labels)
+    prompts = _prompts(encoder, labels)
+    failed: list[tuple[str, str]] = []
+    wanted = list(_listed(images, failed))
+    rows: list[NDArray[np.float32]] = []
+    seen: list[tuple[str, str]] = []
+    done = 0
+
+    def read(image: PathLike | Scene) -> Scene | str:
+        try:
+            return decoded(opened(image))
+        except (RsragError, OSError) as error:
+            return str(error)
+
+    waiting = iter(wanted)
+    with ThreadPoolExecutor(os.cpu_count() or 2, "decode") as pool:
+        while batch := list(islice(waiting, BATCH)):
+            scenes = []
+            for image, scene in zip(batch, pool.map(read, batch), strict=True):
+                if isinstance(scene, str):
+                    failed.append((_name(image), scene))
+                else:
+                    scenes.append(scene)
+                    seen.append((_name(image), _caution(encoder, scene)))
+            if scenes:
+                rows.append(checked_vectors(encoder, encoder.encode_scenes(scenes), len(scenes)))
+            done += len(batch)
+            progress(done, len(wanted), "images")
+    if not seen:
+        first = f" ({failed[0][0]}: {failed[0][1]})" if failed else ""
+        raise RsragError(
+            f"none of {len(failed):,} images can be read{first}." if failed else "there is no image to classify.",
+            "Give images, or a folder that holds some: " + ", ".join(sorted(IMAGES)) + ".",
+        )
+    embeddings = np.concatenate(rows)
+    cosines = embeddings @ prompts.T
+    shares = shares_of(cosines, LABEL_TEMPERATURE) if plain else sharpen(embeddings, prompts, LABEL_TEMPERATURE)
+    found = zip(shares, cosines.argmax(axis=1), seen, strict=True)
+    return Classifications(
+        tuple(_classification(labels, row, why, name, int(alone), BEST) for row, alone, (name, why) in found),
+        tuple(failed),
+    )
+
+
+def distinct(labels: Sequence[str]) -> list[str]:
+    """Labels without blanks and repetitions; a single text is split at commas."""
+    labels = labels.split(",") if isinstance(labels, str) else labels
+    labels = list(dict.fromkeys(label.strip() for label in labels if label.strip()))
+    if len(labels) < 2:
+        raise RsragError("classifying needs at least two different labels.", "Give --labels airport,harbour,...")
+    return labels
+
+
+def images_below(folder: Path, failed: list[tuple[str, str]]) -> list[Path]:
+    """The images of a folder and the folders in it, by name; hidden ones are left out. Folders that cannot be listed
+    are added to `failed`."""
+
+    def fail(error: OSError) -> None:
+        failed.append((str(error.filename), f"cannot be listed: {error.strerror}"))
+
+    found = []
+    for top, folders, names in os.walk(folder, onerror=fail):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        found += [Path(top, n) for n in sorted(names) if not n.startswith(".") and Path(n).suffix.lower() in IMAGES]
+    return found
+
+
+def _listed(images: Sequence[PathLike | Scene], failed: list[tuple[str, str]]) -> Iterator[PathLike | Scene]:
+    for image in images:
+        if isinstance(image, Scene):
+            yield image
+        elif (path := Path(image).expanduser()).is_dir():
+            yield from images_below(path, failed)
+        else:
+            yield image
+
+
+def _name(image: PathLike | Scene) -> str:
+    return image.uri if isinstance(image, Scene) else str(image)
+
+
+def _prompts(encoder: Any, labels: Sequence[str]) -> NDArray[np.float32]:
+    import numpy as np
+
+    return np.stack([name_vector(encoder, "label", label) for label in labels])
+
+
+def _caution(encoder: Any, scene: Scene) -> str:
+    return unsuitable(scene, getattr(encoder, "max_gsd_m", None))
+
+
+def _classification(
+    labels: Sequence[str], shares: Any, reason: str, image: str, alone: int, best: int
+) -> Classification:
+    order = (-shares).argsort(kind="stable")[:best]
+    scores = tuple((labels[i], float(shares[i])) for i in order)
+    return Classification(scores[0][0], scores, reason, image, labels[alone])

@@ -27,7 +27,7 @@ LABELS: Final = (0.4, 1.5, 4.0), (0.65, 2.0, 6.0)
 """How many labels must be in use, as (part of all labels, at least, at most): below the first number there is no
 mixture, from the second on there is all of it. Where a few labels take nearly all votes, the votes for others are
 mostly mistakes, and a mixture would build clusters on them."""
-IMAGES_PER_LABEL: Final = (2.0, 5.0)
+IMAGES_PER_LABEL: Final = (4.0, 8.0)
 """Likewise the number of images for each label in use."""
 COVER: Final = (0.1, 0.7)
 """From the first to the second part of all labels in use, the rarity of a label counts less and less, down to nothing,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from rsrag import (
     Record,
     Retrieved,
     RsragError,
+    Scene,
     SceneError,
     Section,
     Text,
@@ -250,6 +251,36 @@ def test_search_by_words_example_and_place(filled: KnowledgeBase, forest: Path) 
     by_example = assistant.search(image=forest, kind="image", k=5)
     assert {h.chunk.subject for h in by_example} == {"class/forest"}
     assert len(assistant.search("forest", k=2)) == 2
+
+
+class Describes:
+    """A captioner that says one thing about everything."""
+
+    name = "says"
+
+    def __init__(self, says: str) -> None:
+        self.says = says
+
+    def caption(self, scenes: Sequence[Scene]) -> list[str]:
+        if self.says == "nothing, it breaks":
+            raise RuntimeError("no idea")
+        return [self.says for _ in scenes]
+
+
+def test_a_captioner_s_words_are_evidence_like_the_rest(filled: KnowledgeBase, forest: Path) -> None:
+    answer = Assistant(filled, captioner=Describes("A dense forest with a narrow track.")).caption(forest)
+    cited = [e for e in answer.citations if e.title == "captioner says"]
+    assert "A dense forest with a narrow track" in answer.text and len(cited) == 1
+    assert f"[{cited[0].number}]" in answer.text
+    asked = Assistant(filled, captioner=Describes("A zebra.")).ask("what is this?", forest)
+    assert "zebra" not in asked.text.lower()  # nobody asked it
+
+
+@pytest.mark.parametrize("says", ["", "nothing, it breaks"])
+def test_a_captioner_without_words_costs_itself_only(filled: KnowledgeBase, forest: Path, says: str) -> None:
+    answer = Assistant(filled, captioner=Describes(says)).caption(forest)
+    assert "forest" in answer.text.lower()
+    assert any("captioner says failed" in w and "no idea" in w for w in answer.warnings) == bool(says)
 
 
 def test_classify_and_caption(filled: KnowledgeBase, forest: Path) -> None:

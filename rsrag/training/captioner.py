@@ -90,7 +90,7 @@ def train_captioner(
     Writes captioner.pt as it goes, and at the end captioner.onnx, captioner.json and captioner-report.json into `out`,
     beside a copy of the encoder. Raises `UsageError` and `ModelError`.
     """
-    need_onnx()
+    need_onnx("onnxscript")
     began = time.monotonic()
     collected = collect(list(data))
     examples = [e for e in collected.examples if e.captions]

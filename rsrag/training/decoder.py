@@ -138,7 +138,7 @@ def export_decoder(decoder: Any, shape: Shape, file: Path) -> None:
 
     from .export import _quiet, need_onnx
 
-    need_onnx()
+    need_onnx("onnxscript")
 
     class Step(torch.nn.Module):
         def __init__(self) -> None:

@@ -19,12 +19,13 @@ SMALL = 256
 """Initializers of fewer values stay in full precision: biases and scales weigh nothing."""
 
 
-def need_onnx() -> None:
-    """Raises `UsageError` when the packages that export are not installed."""
+def need_onnx(*also: str) -> None:
+    """Raises `UsageError` when onnx, or what else exporting needs, is not installed."""
     import importlib.util
 
-    if importlib.util.find_spec("onnx") is None:
-        raise UsageError("exporting needs the package onnx.", 'pip install "rsrag[training]"')
+    for package in ("onnx", *also):
+        if importlib.util.find_spec(package) is None:
+            raise UsageError(f"exporting needs the package {package}.", 'pip install "rsrag[training]"')
 
 
 def export_tower(tower: Any, file: Path, size: int) -> None:

@@ -3,7 +3,8 @@
 Validation images of UC Merced and AID ($RSRAG_DATA), 95 % intervals. `--tower DIR` (repeatable) measures other weights
 beside the shipped ones: those trained on one data set alone show what carries over to the other, over the twelve
 classes that both have; HELD_OUT is of interest for a tower trained without these. `--speed` compares with open_clip's
-ViT-B/32 (random weights: as fast as trained ones) on the same files, decoding included, and the first text query of a new process with a script that uses torch.
+ViT-B/32 (random weights: as fast as trained ones) on the same files, decoding included, and the first text query of a
+new process with a script that uses torch.
 
     RSRAG_DATA=... python benchmarks/encoder.py --speed
     RSRAG_DATA=... python benchmarks/encoder.py --tower runs/aid-only --tower runs/ucm-only

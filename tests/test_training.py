@@ -117,6 +117,12 @@ def test_out_of_memory_names_a_batch_to_try(pictures: Path, tmp_path: Path, monk
     assert "--batch 12" in caught.value.hint
 
 
+def test_a_device_that_is_not_there_is_named(pictures: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no device 'abacus'") as caught:
+        train_encoder([pictures], tmp_path / "out", recipe(), device="abacus")
+    assert "cpu" in caught.value.hint
+
+
 def test_classes_can_be_left_out(pictures: Path, tmp_path: Path) -> None:
     report = train_encoder([pictures], tmp_path / "out", recipe(epochs=1), without=["sea"])
     assert "40 images" in report.data and "2 classes" in report.data

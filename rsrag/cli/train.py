@@ -25,7 +25,7 @@ OutOption = Annotated[Path, typer.Option("--out", metavar="DIR", help="Checkpoin
 MinutesOption = Annotated[float, typer.Option(help="Stop after this long; the same command goes on. 0: no limit.")]
 SeedOption = Annotated[int, typer.Option(help="Fixes every random choice.")]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
-BatchOption = Annotated[int, typer.Option(help="Images per step.")]
+BatchOption = Annotated[int, typer.Option(min=2, help="Images per step.")]
 
 
 @app.command("encoder")

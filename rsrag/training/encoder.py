@@ -77,7 +77,8 @@ def train_encoder(
     if unknown:
         raise UsageError(f"no image has the label '{min(unknown)}'.", "Labels are written as the data writes them.")
     out.mkdir(parents=True, exist_ok=True)
-    pixels, kept, unreadable = cache_pixels(examples, SIDE, out / "cache", progress=None)
+    say(f"Reading {len(examples):,} images, once.")
+    pixels, kept, unreadable = cache_pixels(examples, SIDE, out / "cache")
     examples = [examples[i] for i in kept]
     problems = (*collected.problems, *unreadable)
     encoder = create("encoder", "starter", path=text)

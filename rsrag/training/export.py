@@ -7,13 +7,9 @@ import io
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rsrag.errors import UsageError
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 SMALL = 256
 """Initializers of fewer values stay in full precision: biases and scales weigh nothing."""
@@ -86,37 +82,6 @@ def halve(model: Any) -> Any:
     model.graph.node.extend([*casts, *nodes])
     del model.graph.value_info[:]
     return model
-
-
-def quantize_tower(file: Path, target: Path, batches: list[NDArray[np.float32]]) -> None:
-    """Write an 8-bit version of a tower (static, weights per channel), its ranges taken from `batches` of pixels."""
-    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
-    from onnxruntime.quantization.shape_inference import quant_pre_process
-
-    class Reader(CalibrationDataReader):  # type: ignore[misc]
-        def __init__(self) -> None:
-            self.rows = iter(batches)
-
-        def get_next(self) -> dict[str, Any] | None:
-            batch = next(self.rows, None)
-            return None if batch is None else {"pixels": batch}
-
-    ready = target.with_suffix(".ready.onnx")
-    try:
-        with _quiet():
-            quant_pre_process(str(file), str(ready), skip_symbolic_shape=True)
-            quantize_static(
-                str(ready),
-                str(target),
-                Reader(),
-                quant_format=QuantFormat.QDQ,
-                per_channel=True,
-                activation_type=QuantType.QUInt8,
-                weight_type=QuantType.QInt8,
-                op_types_to_quantize=["Conv", "Add", "Clip"],
-            )
-    finally:
-        ready.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

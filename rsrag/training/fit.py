@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rsrag.errors import ModelError
+from rsrag.errors import ModelError, UsageError
 
 from .augment import Augment, cutmix
 from .objective import Weights, among, contrast
@@ -101,7 +101,7 @@ def fit(
     """
     import torch
 
-    place = torch.device(device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu")
+    place = _device(device)
     torch.manual_seed(recipe.seed)
     tower = make().to(place)
     classifier = torch.nn.Linear(tower.pooled_width, len(material.bank)).to(place)
@@ -135,6 +135,19 @@ def fit(
     if step >= steps:
         settle(averaged, material, recipe)
     return Fitted(averaged.eval(), classifier.eval(), step, steps, seconds + time.monotonic() - began)
+
+
+def _device(name: str) -> torch.device:
+    import torch
+
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if name == "auto":
+        return torch.device("cuda" if there["cuda"] else "cpu")
+    if not there.get(name.partition(":")[0]):
+        raise UsageError(
+            f"this torch has no device '{name}'.", f"There are: {', '.join(k for k in there if there[k])}."
+        )
+    return torch.device(name)
 
 
 def settle(tower: Any, material: Material, recipe: Recipe, batches: int = 40) -> None:

@@ -5,7 +5,7 @@ Angles are degrees in EPSG:4326, lengths metres unless the name says otherwise, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -306,10 +306,22 @@ class Filter:
 Task = Literal["ask", "caption", "classify", "search"]
 
 
+def lettered(scenes: Sequence[Scene], letters: Sequence[str] = ()) -> tuple[tuple[str, Scene], ...]:
+    """(letter, scene): A, B, C ... where no letters are given; after Z come AA, AB and so on."""
+    return tuple(zip(letters or [letter(i) for i in range(len(scenes))], scenes, strict=True))
+
+
+def letter(index: int) -> str:
+    """What the scene of that index, from 0, is called: A to Z, then AA, AB ..."""
+    first, last = divmod(index, 26)
+    return (letter(first - 1) if first else "") + chr(ord("A") + last)
+
+
 @dataclass(frozen=True, slots=True)
 class Query:
     """A question. `near` ranks and never excludes; `where` excludes; `exclude` are record ids left out;
-    `k` is how many text passages may become evidence."""
+    `k` is how many text passages may become evidence. `letters` are what the scenes are called, A, B, C unless a
+    conversation has dropped some."""
 
     text: str = ""
     scenes: tuple[Scene, ...] = ()
@@ -319,6 +331,12 @@ class Query:
     where: Filter = field(default_factory=Filter)
     exclude: tuple[str, ...] = ()
     k: int = 8
+    letters: tuple[str, ...] = ()
+
+    @property
+    def lettered(self) -> tuple[tuple[str, Scene], ...]:
+        """(letter, scene) of each scene."""
+        return lettered(self.scenes, self.letters)
 
     def with_(self, **changes: Any) -> Query:
         return replace(self, **changes)
@@ -377,7 +395,9 @@ class ToolResult:
 class Evidence:
     """Anything an answer may rest on, under the number it is cited by. `via` names the lanes or the tool.
 
-    `images` are paths that can be opened now; `part` is the part of the record it comes from.
+    `images` are paths that can be opened now; `part` is the part of the record it comes from. A tool's result also
+    brings its numbers as `values` and, where it drew something on the map, `geojson`; its `score` is how well the
+    tool fits the question, 0..1.
     """
 
     number: int
@@ -393,6 +413,8 @@ class Evidence:
     z: float | None = None
     key: str = ""
     aliases: tuple[str, ...] = ()
+    values: Mapping[str, Quantity] = field(default_factory=dict)
+    geojson: Mapping[str, Any] | None = None
 
     @property
     def subject(self) -> str:
@@ -424,7 +446,11 @@ class SceneVote:
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """All a model needs to answer, as data: `answering.prompting` renders it for a chat model."""
+    """All a model needs to answer, as data: `answering.prompting` renders it for a chat model.
+
+    `evidence` is everything that may be cited, what `steps` brought included. `letters` are the scenes' names,
+    `tools` what the model may call, `steps` what it called in this turn so far.
+    """
 
     task: Task
     question: str
@@ -433,6 +459,14 @@ class Prompt:
     history: tuple[Turn, ...] = ()
     labels: tuple[str, ...] = ()
     votes: tuple[SceneVote, ...] = ()
+    letters: tuple[str, ...] = ()
+    tools: tuple[ToolSpec, ...] = ()
+    steps: tuple[ToolStep, ...] = ()
+
+    @property
+    def lettered(self) -> tuple[tuple[str, Scene], ...]:
+        """(letter, scene) of each scene."""
+        return lettered(self.scenes, self.letters)
 
 
 @dataclass(frozen=True, slots=True)
@@ -449,6 +483,26 @@ class ToolCall:
     name: str
     arguments: Mapping[str, Any]
     id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolSpec:
+    """A tool as a model is told of it: `parameters` is a JSON schema of an object. `asks` says what a person must
+    agree to before it runs: "write" (files outside the pictures folder) or "network"."""
+
+    name: str
+    description: str
+    parameters: Mapping[str, Any]
+    asks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ToolStep:
+    """A call that was made in this turn, and what came back: numbers of the evidence it became, or an error."""
+
+    call: ToolCall
+    evidence: tuple[int, ...] = ()
+    error: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -484,7 +538,7 @@ class Answer:
     """An answer with everything it rests on.
 
     `evidence` is all that was shown to the model, `citations` what its text cites; `invalid_markers` are
-    cited numbers that do not exist. `grounded`: not declined, and every factual sentence has a valid [n].
+    cited numbers that do not exist. `usage` is what the model says it cost. `grounded`: not declined, and every factual sentence has a valid [n].
     """
 
     text: str
@@ -497,6 +551,7 @@ class Answer:
     model: str = ""
     seconds: Mapping[str, float] = field(default_factory=dict)
     trace: Mapping[str, Any] = field(default_factory=dict)
+    usage: Usage | None = None
 
     def __str__(self) -> str:
         return self.text
@@ -535,15 +590,21 @@ class Retrieved:
 
 @dataclass(frozen=True, slots=True)
 class ToolStarted:
+    """`scene` is the letter, or the letters, it looks at; `arguments` what else it was given."""
+
     name: str
     scene: str = ""
+    arguments: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class ToolDone:
+    """`number` is that of the evidence which the result became; None when it failed."""
+
     name: str
     result: ToolResult | None
     error: str = ""
+    number: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

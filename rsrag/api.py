@@ -113,6 +113,8 @@ def make_assistant(config: configuration.Config, kb: KnowledgeBase) -> Assistant
         reranker=config["reranker"],
         captioner=config["captioner"],
         tools=config["run_tools"],
+        tool_calls=config["tool_calls"],
+        tool_seconds=config["tool_seconds"],
         model_options=config.table("models", model.partition(":")[0]) if isinstance(model, str) else None,
         component_options={kind: config.table(f"{kind}s") for kind in ("retriever", "reranker", "captioner", "tool")},
     )

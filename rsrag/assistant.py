@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 from . import evidence as gather
-from .answering.citations import check
+from . import turn
 from .answering.ledger import Ledger
 from .classification import Progress, classify_all, classify_one, no_progress
 from .errors import ModelError, RsragError, UsageError
 from .queries import make_filter, parse_box, parse_region
 from .retrieval import fusion as make_fusion
-from .retrieval import retrieve, vote_scenes
+from .retrieval import retrieve
 from .scene import decoded, open_scene
+from .toolbox import Confirm, Toolbox
 from .types import (
     Answer,
     BBox,
@@ -27,26 +28,17 @@ from .types import (
     Hit,
     Interval,
     PathLike,
-    Prompt,
     Query,
     Retrieval,
-    Retrieved,
     Scene,
-    SceneVote,
-    Text,
-    ToolDone,
     ToolResult,
-    ToolStarted,
     Turn,
-    Verdict,
+    lettered,
 )
 
 if TYPE_CHECKING:
     from .chat import Conversation
     from .store.knowledge_base import KnowledgeBase
-
-RUN_TOOLS_FROM = 0.4
-"""A tool that says it applies at least this well is run."""
 
 Images = PathLike | Scene | Sequence[PathLike | Scene] | None
 
@@ -56,6 +48,8 @@ class Assistant:
 
     `model` is "extractive" (no weights), "langchain:provider:name", an instance, or a LangChain chat model;
     `fusion` "rrf" or "weighted" (with `alpha`); `k` how many passages become evidence; `tools=False` runs none.
+    A model that can call tools may do so `tool_calls` times and for `tool_seconds` in a turn; `confirm` is asked
+    before a tool that writes files or reaches the network, which never runs without it.
     `captioner` says in its own words what an image shows, where a caption is asked for.
     `component_options` are the constructor keywords of lanes, rerankers, captioners and tools, such as
     {"tool": {"locate": {...}}}.
@@ -73,6 +67,9 @@ class Assistant:
         reranker: Any = "",
         captioner: Any = "",
         tools: bool = True,
+        tool_calls: int = 8,
+        tool_seconds: float = 120.0,
+        confirm: Confirm | None = None,
         model_options: Mapping[str, Any] | None = None,
         component_options: Mapping[str, Mapping[str, Mapping[str, Any]]] | None = None,
     ) -> None:
@@ -85,6 +82,10 @@ class Assistant:
         self.reranker = self._resolved("reranker", reranker)
         self.captioner = self._resolved("captioner", captioner)
         self.tools = tools
+        self.tool_calls = tool_calls
+        self.tool_seconds = tool_seconds
+        self.confirm = confirm
+        self._pictures: Path | None = None
 
     def _resolved(self, kind: str, value: Any) -> Any:
         return self.plugins.resolve(kind, value, **self._table(kind, value)) if value else None
@@ -175,8 +176,7 @@ class Assistant:
             raise UsageError("a region needs an image to be a part of.", "Give the image too.")
         if not isinstance(text, str):
             raise UsageError(f"a question is text, not {type(text).__name__}.")
-        given: Sequence[Any] = [] if image is None else image if _is_many(image) else [image]  # type: ignore[assignment]
-        scenes = [self._scene(item) for item in given]
+        scenes = [self._scene(item) for item in as_list(image)]
         if region and scenes:
             scenes[0] = scenes[0].window(*(parse_region(region) if isinstance(region, str) else region))
         # Decoded once for all that look at it: the encoder, the vote, the model.
@@ -231,142 +231,74 @@ class Assistant:
         hits = gather.alternated([hit for hit in found.hits if hit.chunk.part != "label"])
         return Retrieval(tuple(hits[: query.k]), found.lanes, found.subjects, found.warnings)
 
-    def run(self, query: Query, ledger: Ledger | None = None, history: Sequence[Turn] = ()) -> Iterator[Event]:
-        """The loop itself."""
-        ledger = ledger if ledger is not None else Ledger()
-        clock = _Clock()
-        votes = vote_scenes(query, self.kb)
-        clock.stop("look")
-        found = retrieve(
-            query, self.kb, self.lanes(), self.fuse, votes=votes, reranker=self.reranker, depth=max(50, query.k)
-        )
-        chosen = gather.from_hits(found.hits, query.k, votes, self.kb.image_path)
-        clock.stop("retrieve")
-        warnings = [f"retrieval lane {r.name} failed: {r.detail}" for r in found.lanes if r.status == "failed"]
-        warnings += found.warnings
-        if query.where:
-            kept, total = self.kb.count_kept(query.where)
-            warnings.append(f"the filters left {kept:,} of {total:,} passages and images to search")
-        shown = ledger.add_all(chosen)
-        yield Retrieved(found, shown)
-        results: list[Evidence] = []
-        for name, letter, scene, tool in self._applicable(query, warnings):
-            yield ToolStarted(name, letter)
-            try:
-                result = tool(scene)
-                if not isinstance(result, ToolResult):
-                    raise TypeError(f"it returned {type(result).__name__} instead of a ToolResult")
-            except Exception as error:  # the answer goes on and says which tool failed
-                detail = _told(error)
-                warnings.append(f"tool {name} failed: {detail}")
-                yield ToolDone(name, None, detail)
-                continue
-            results.append(gather.from_tool(name, scene.uri, result))
-            yield ToolDone(name, result)
-        clock.stop("tools")
-        results += self._captions(query, warnings)
-        shown = (*shown, *ledger.add_all(results))
-        prompt = Prompt(query.task, query.text, query.scenes, shown, tuple(history), query.labels, tuple(votes))
-        pieces: list[str] = []
-        verdict: Verdict | None = None
-        answers = self.model.generate(prompt)
-        try:
-            for event in answers:
-                if isinstance(event, Text):
-                    pieces.append(event.text)
-                    yield event
-                elif isinstance(event, Verdict):
-                    verdict = event
-        finally:
-            if hasattr(answers, "close"):
-                answers.close()
-        clock.stop("answer")
-        answer = self._answer("".join(pieces).strip(), verdict, prompt, found, votes, warnings, clock)
-        self.plugins.notify_answered(query, answer)
-        yield Done(answer)
-
-    def _captions(self, query: Query, warnings: list[str]) -> list[Evidence]:
-        """What the captioner sees in the image that is to be described."""
-        if self.captioner is None or query.task != "caption":
-            return []
-        scenes = query.scenes[:1]
-        try:
-            texts = self.captioner.caption(scenes)
-        except Exception as error:  # it costs itself
-            warnings.append(f"captioner {self.captioner.name} failed: {_told(error)}")
-            return []
-        name = self.captioner.name
-        return [gather.from_captioner(name, s.uri, t) for s, t in zip(scenes, texts, strict=True) if t.strip()]
-
-    def _applicable(self, query: Query, warnings: list[str]) -> list[tuple[str, str, Scene, Any]]:
-        """(tool name, scene letter, scene, tool) to run, the best fitting first."""
-        if not self.tools or query.task not in ("ask", "caption"):
-            return []
-        wanted = []
-        for tool in self._made("tool"):
-            try:
-                fit = float(tool.applies(query))
-            except Exception as error:  # it costs itself
-                warnings.append(f"tool {tool.name} failed: {_told(error)}")
-                continue
-            if fit >= RUN_TOOLS_FROM:
-                wanted += [(fit, tool.name, "ABCDEFGHIJ"[i], scene, tool) for i, scene in enumerate(query.scenes[:10])]
-        wanted.sort(key=lambda item: (-item[0], item[1], item[2]))
-        return [item[1:] for item in wanted]
-
-    def _answer(
+    def run(
         self,
-        text: str,
-        verdict: Verdict | None,
-        prompt: Prompt,
-        found: Retrieval,
-        votes: Sequence[SceneVote],
-        warnings: list[str],
-        clock: _Clock,
-    ) -> Answer:
-        if not text:
-            raise ModelError(f"model '{self.model.name}' returned no text.", "Ask again, or use another with --model.")
-        cited = check(text, prompt.evidence, prompt.scenes)
-        if cited.invalid:
-            numbers = ", ".join(f"[{n}]" for n in cited.invalid)
-            warnings.append(f"the answer cites {numbers}, which does not exist; do not trust that sentence")
-        status = verdict.status if verdict else "answered"
-        trace = {
-            "lanes": [(r.name, r.status, r.hits, round(r.seconds, 4), r.detail) for r in found.lanes],
-            "hits": [(h.chunk.id, h.chunk.title, h.score, dict(h.lanes), h.z) for h in found.hits[:20]],
-            "subjects": list(found.subjects),
-            "votes": [(v.scene, v.label, v.subjects, v.z, v.reason) for v in votes],
-            "model": dict(verdict.trace) if verdict else {},
-        }
-        return Answer(
-            text,
-            status,
-            prompt.evidence,
-            cited.cited,
-            cited.invalid,
-            cited.grounded and status != "declined",
-            tuple(warnings),
-            self.model.name,
-            clock.seconds,
-            trace,
+        query: Query,
+        ledger: Ledger | None = None,
+        history: Sequence[Turn] = (),
+        earlier: Sequence[Evidence] = (),
+    ) -> Iterator[Event]:
+        """The loop itself; see `rsrag.turn`. `earlier` is evidence of turns before, citable under its number."""
+        return turn.run(self._means(), query, ledger, history, earlier)
+
+    def run_tool(
+        self,
+        name: str,
+        arguments: Mapping[str, Any] | Sequence[str] = (),
+        image: Images = None,
+        *,
+        letters: Sequence[str] = (),
+        pictures: Path | None = None,
+    ) -> tuple[ToolResult, Evidence]:
+        """Run one geo tool: its result, and the same as evidence that is not yet numbered.
+
+        `arguments` by name, or "name=value" texts. Pictures go to `pictures`, by default `self.pictures`. Raises
+        `UsageError` for what does not fit, and what the tool raises.
+        """
+        toolbox = self.toolbox(pictures)
+        tool = toolbox.get(name)
+        scenes = lettered([self._scene(item) for item in as_list(image)], letters)
+        texts = not isinstance(arguments, Mapping)
+        wanted = toolbox.called(name, tool.from_text(arguments) if texts else arguments, scenes)  # type: ignore[arg-type]
+        result = toolbox.run(wanted)
+        return result, gather.from_tool(name, wanted.scenes, result, wanted.arguments, wanted.fit)
+
+    def toolbox(self, pictures: Path | None = None) -> Toolbox:
+        """The geo tools on offer; one that cannot be made is reported and left out."""
+        return Toolbox(self._made("tool"), self.kb, pictures or self.pictures, self.confirm)
+
+    @property
+    def pictures(self) -> Path:
+        """Where tools write pictures; a folder of the user's cache unless set."""
+        if self._pictures is None:
+            import platformdirs
+
+            self._pictures = Path(platformdirs.user_cache_dir("rsrag")) / "pictures"
+        return self._pictures
+
+    @pictures.setter
+    def pictures(self, folder: Path | None) -> None:
+        self._pictures = folder
+
+    def _means(self) -> turn.Means:
+        return turn.Means(
+            self.kb,
+            self.model,
+            self.lanes,
+            self.fuse,
+            self.toolbox,
+            self.reranker,
+            self.captioner,
+            self.tools,
+            self.tool_calls,
+            self.tool_seconds,
+            self.plugins.notify_answered,
         )
 
 
-class _Clock:
-    """Seconds per stage, each from the end of the one before."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-        self._last = time.perf_counter()
-
-    def stop(self, stage: str) -> None:
-        now = time.perf_counter()
-        self.seconds[stage] = now - self._last
-        self._last = now
-
-
-def _told(error: Exception) -> str:
-    return error.message if isinstance(error, RsragError) else f"{type(error).__name__}: {error}"
+def as_list(image: Images) -> list[PathLike | Scene]:
+    """None, one image or several, as a list."""
+    return [] if image is None else list(image) if _is_many(image) else [image]  # type: ignore[arg-type, list-item]
 
 
 def _is_many(image: Any) -> bool:

@@ -25,6 +25,8 @@ DEFAULTS: Final[Mapping[str, Any]] = {
     "reranker": "",
     "captioner": "starter",
     "run_tools": True,
+    "tool_calls": 8,
+    "tool_seconds": 120.0,
     "wait": 30.0,
 }
 TABLES: Final = ("encoders", "models", "sources", "captioners", "retrievers", "rerankers", "tools", "plugins")
@@ -44,11 +46,13 @@ HELP: Final[Mapping[str, str]] = {
     "k": "passages that become evidence",
     "reranker": "reranker by name; empty for none",
     "captioner": "who describes an image for `rsrag caption`; empty for none",
-    "run_tools": "whether geo tools run by themselves",
+    "run_tools": "whether geo tools run, by themselves or called by the model",
+    "tool_calls": "how many tools a model may call for one answer",
+    "tool_seconds": "for how many seconds a model may go on calling tools",
     "wait": "seconds a second writer waits for the first",
 }
 # What a project file may set without `rsrag config trust`: nothing here runs code or reaches a network.
-HARMLESS: Final = frozenset({"fusion", "alpha", "k", "run_tools", "wait", "reranker"})
+HARMLESS: Final = frozenset({"fusion", "alpha", "k", "run_tools", "tool_calls", "tool_seconds", "wait", "reranker"})
 PROJECT_FILE: Final = "rsrag.toml"
 ENVIRONMENT_ELSEWHERE: Final = frozenset(
     {"RSRAG_STARTER", "RSRAG_DATA", "RSRAG_STRICT_PLUGINS", "RSRAG_CONFIG", "RSRAG_DEBUG"}

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
+from typing import Any
 
 from .answering.ledger import CAPTIONER, chunk_key, tool_key
 from .confidence import strength
-from .types import Chunk, Evidence, Hit, Provenance, SceneVote, ToolResult
+from .types import Chunk, Evidence, Hit, Provenance, Scene, SceneVote, ToolResult
 
 MOST_IMAGES = 3
 MOST_PER_SUBJECT = 4
@@ -112,7 +113,14 @@ def from_captioner(name: str, scene: str, text: str) -> Evidence:
     )
 
 
-def from_tool(name: str, scene: str, result: ToolResult) -> Evidence:
+def places_of(scenes: Sequence[Scene]) -> str:
+    """The scenes that a tool looked at, as one text."""
+    return " ".join(scene.uri for scene in scenes)
+
+
+def from_tool(
+    name: str, scenes: Sequence[Scene], result: ToolResult, arguments: Mapping[str, Any] | None = None, fit: float = 0.0
+) -> Evidence:
     """A tool's result as evidence; its caveats travel in the text, so that they can be read and cited."""
     text = " ".join([result.text, *result.caveats])
     return Evidence(
@@ -120,8 +128,12 @@ def from_tool(name: str, scene: str, result: ToolResult) -> Evidence:
         kind="tool",
         title=name,
         text=text,
-        provenance=Provenance(source=f"tool:{name}", record=scene, attribution=result.attribution),
+        provenance=Provenance(source=f"tool:{name}", record=places_of(scenes), attribution=result.attribution),
         images=result.images,
         via=(name,),
-        key=tool_key(name, {}, scene),
+        score=fit,
+        bbox=scenes[0].bbox if len(scenes) == 1 else None,
+        key=tool_key(name, arguments or {}, places_of(scenes)),
+        values=result.values,
+        geojson=result.geojson,
     )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from .errors import PluginError, RsragError
 from .guard import Guard
-from .types import Hit, Quantity, Record, Text, ToolCall, ToolResult, Usage, Verdict
+from .types import Hit, Notice, Quantity, Record, Text, ToolCall, ToolResult, Usage, Verdict
 
 if TYPE_CHECKING:
     import numpy as np
@@ -179,8 +179,8 @@ def _generate(call: _Call, function: Callable[[], Any], args: Sequence[Any]) -> 
 
     end = monotonic() + PATIENCE * call.seconds
     for event in _pulled(call, function, lambda: max(0.0, end - monotonic())):
-        if not isinstance(event, Text | ToolCall | Usage | Verdict):
-            raise call.broke(f"yielded {type(event).__name__} instead of Text, ToolCall, Usage or Verdict")
+        if not isinstance(event, Text | ToolCall | Usage | Notice | Verdict):
+            raise call.broke(f"yielded {type(event).__name__} instead of Text, ToolCall, Usage, Notice or Verdict")
         yield event
 
 

@@ -120,13 +120,19 @@ class Model(Protocol):
 
 @runtime_checkable
 class GeoTool(Protocol):
-    """A typed verb over a scene: `__call__`'s signature and docstring are its schema. `applies` says from 0 to
-    1 how well it fits a query; the assistant runs those that fit."""
+    """A typed verb: `__call__`'s signature and docstring (arguments under "Args:") are its schema.
+
+    Parameters of these names are filled in: `scene` (it runs once for each scene), `scenes` (once over all of them, in
+    order), `kb` (a `Knowledge`), `pictures` (a `Path`: the folder it may write pictures to). All others are arguments.
+    `applies` says from 0 to 1 how well it fits a query: from 0.4 on it is run by rule, and from 0.8 on the question
+    asks for this very thing, so that its result leads the answer. Optional: `arguments(query)`, what the question
+    itself implies for a run by rule, such as {"index": "NDWI"}; and `asks`, what a person must agree to before it
+    runs: ("network",), ("write",)."""
 
     name: ClassVar[str]
 
     def applies(self, query: Query) -> float: ...
-    def __call__(self, scene: Scene, **arguments: Any) -> ToolResult: ...
+    def __call__(self, *args: Any, **arguments: Any) -> ToolResult: ...
 
 
 class Language(Protocol):

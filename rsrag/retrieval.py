@@ -169,8 +169,8 @@ def vote_scenes(query: Query, kb: KnowledgeBase) -> list[SceneVote]:
     Needs an encoder; its vectors are remembered, so that the lanes after it cost nothing more.
     """
     votes = []
-    for letter, scene in zip("ABCDEFGHIJKLMNOPQRSTUVWXYZ", query.scenes, strict=False):
-        alone = query.with_(scenes=(scene,))
+    for letter, scene in query.lettered:
+        alone = query.with_(scenes=(scene,), letters=(letter,))
         images = kb.search_vectors(alone, "images", "scene", DEPTH, "image-image")
         names = kb.search_vectors(alone, "names", "scene", DEPTH, "image-name")
         why_not = confidence.unsuitable(scene, getattr(kb.encoder, "max_gsd_m", None))

@@ -207,7 +207,8 @@ class Record:
     `images` are paths relative to the source's root, or URLs. `version` is a cheap fingerprint of the
     input (size and time of a file, say): equal version means unchanged; "" makes ingest hash the content.
     `vectors=False` keeps a record out of the vector spaces (still found by word and by place), which is
-    right for a gazetteer of bare names.
+    right for a gazetteer of bare names. `footprint` is a GeoJSON geometry in degrees, where the box alone would claim too
+    much. What took some time (a composite of a month) was `acquired` from then until `acquired_until`.
     """
 
     id: str
@@ -226,6 +227,8 @@ class Record:
     attribution: str = ""
     version: str = ""
     vectors: bool = True
+    footprint: Mapping[str, Any] | None = None
+    acquired_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,9 +291,47 @@ class IngestReport:
 
 
 @dataclass(frozen=True, slots=True)
+class Circle:
+    """All that lies within `radius_m` metres of a place in degrees, along the ellipsoid."""
+
+    lon: float
+    lat: float
+    radius_m: float
+
+    def __post_init__(self) -> None:
+        BBox(self.lon, self.lat, self.lon, self.lat)  # refuses what are no degrees
+        if not 0 < self.radius_m < 1e9:
+            raise UsageError(f"a distance of {self.radius_m:g} m is no distance.", "Give a number greater than 0.")
+
+
+@dataclass(frozen=True, slots=True)
+class Season:
+    """Months of any year, 1 to 12. With `local` they are those of the northern half of the Earth, and six months later
+    south of the equator: "summer" is June to August in Spain and December to February in Chile."""
+
+    months: tuple[int, ...]
+    local: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A demand on facets: one of the facets `keys` stands in relation `op` to one of `values`. Numbers compare as
+    numbers. `!=` wants a record that has one of the facets, and none of the values."""
+
+    keys: tuple[str, ...]
+    op: Literal["<", "<=", ">", ">=", "=", "!="]
+    values: tuple[str | float, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Filter:
-    """What excludes. `box` or `polygon` (a GeoJSON geometry) must intersect; `interval` must overlap;
-    each facet must equal (or contain) the value; `sources` are the only ones searched."""
+    """What excludes. `box`, `polygon` (a GeoJSON geometry) and `circle` must each touch the record's footprint, or its
+    box where it has none; `interval` must overlap its time, and `season` be its time of year; each facet must equal (or
+    contain) the value and each of `comparisons` hold; `sources` are the only ones searched.
+
+    What a record does not tell excludes it: no place, no time, no such facet. `notes` say how the demands were
+    understood, where that is not plain.
+    """
 
     box: BBox | None = None
     polygon: Mapping[str, Any] | None = None
@@ -298,9 +339,19 @@ class Filter:
     facets: Mapping[str, FacetValue] = field(default_factory=dict)
     sources: tuple[str, ...] = ()
     kind: Literal["", "text", "image"] = ""
+    circle: Circle | None = None
+    season: Season | None = None
+    comparisons: tuple[Comparison, ...] = ()
+    notes: tuple[str, ...] = field(default=(), compare=False)
 
     def __bool__(self) -> bool:
-        return bool(self.box or self.polygon or self.interval or self.facets or self.sources or self.kind)
+        return bool(self.narrows or self.sources or self.kind)
+
+    @property
+    def narrows(self) -> bool:
+        """Whether it excludes by place, time or facets, and not only by source or kind."""
+        place = self.box or self.polygon or self.circle
+        return bool(place or self.interval or self.season or self.facets or self.comparisons)
 
 
 Task = Literal["ask", "caption", "classify", "search"]
@@ -521,7 +572,15 @@ class Verdict:
     trace: Mapping[str, Any] = field(default_factory=dict)
 
 
-ModelEvent = Text | ToolCall | Usage | Verdict
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """What a model has to say about its answer and not in it, in a line: a picture it was not shown, an answer cut
+    short. It becomes one of `answer.warnings`."""
+
+    text: str
+
+
+ModelEvent = Text | ToolCall | Usage | Notice | Verdict
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,16 +100,16 @@ def test_a_tools_result_is_evidence_that_reads_its_caveats() -> None:
         caveats=("Edges are rough.",),
         attribution="OSM",
     )
-    e = from_tool("area", "A", result)
+    e = from_tool("area", (), result)
     assert (e.kind, e.title, e.via, e.images) == ("tool", "area", ("area",), ("map.png",))
     assert e.text == "The port covers 3 km2. Edges are rough."
-    assert (e.provenance.source, e.provenance.record, e.provenance.attribution) == ("tool:area", "A", "OSM")
+    assert (e.provenance.source, e.provenance.record, e.provenance.attribution) == ("tool:area", "", "OSM")
 
 
 def test_a_ledger_knows_evidence_again() -> None:
     ledger = Ledger()
     first = ledger.add_all(from_hits([hit("a"), hit("b")], 8))
-    again = ledger.add_all([*from_hits([hit("c"), hit("b")], 8), from_tool("area", "A", ToolResult("x"))])
+    again = ledger.add_all([*from_hits([hit("c"), hit("b")], 8), from_tool("area", (), ToolResult("x"))])
     assert [e.number for e in first] == [1, 2] and [e.number for e in again] == [3, 2, 4]
 
 

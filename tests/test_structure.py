@@ -25,6 +25,7 @@ ROWS: list[set[str]] = [
     {"torchvision_ops"},
     {"types"},
     {"interfaces"},
+    {"geojson", "seasons"},  # pure: geometries, months
     {"chunking", "fusion", "confidence", "answering", "queries", "transduction"},  # pure
     {"evidence"},  # pure too; keys its evidence as the ledger of answering does
     {"hookspecs"},
@@ -35,7 +36,8 @@ ROWS: list[set[str]] = [
     {"images", "hints", "placing"},  # how scene.py reads pixels, and what stands beside them
     {"rasters"},
     {"scene", "store"},
-    {"ingest", "retrieval"},
+    {"ingest", "retrieval", "toolbox"},
+    {"turn"},
     {"classification"},
     {"assistant"},
     {"chat"},
@@ -53,7 +55,7 @@ ALLOWANCES: dict[str, set[str]] = {
     "builtin.captioners": {"confidence"},  # whether a scene is of the kind that the encoder has seen: pure
     "builtin.encoders": {"torchvision_ops"},
     "builtin.models": {"answering"},  # the reader and the renderer of prompts are pure and shared
-    "builtin.sources": {"packs"},  # where the bundled packs are
+    "builtin.sources": {"packs", "geojson"},  # where the bundled packs are; how footprints are read: pure
     "builtin.tools": {"packs"},  # the gazetteer lies in one of them
     "testing": {"types", "scene"},  # fakes and rasters are made of both
 }

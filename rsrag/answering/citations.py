@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..types import Evidence
+from ..types import Evidence, letter
 from .sentences import sentences
 
 _CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]*`", re.DOTALL)
@@ -60,8 +60,8 @@ class Citations:
 
 
 def letters(count: int) -> tuple[str, ...]:
-    """The letters of the first scenes: A, B, C ... at most 26."""
-    return tuple(chr(ord("A") + i) for i in range(min(count, 26)))
+    """The letters of the first scenes: A, B, C ..., and AA after Z."""
+    return tuple(letter(i) for i in range(count))
 
 
 def markers(text: str) -> list[Marker]:

@@ -17,12 +17,11 @@ from .words import keys
 
 def votes_of(prompt: Prompt) -> list[tuple[str, SceneVote]]:
     """(letter, vote) for every scene that was voted on."""
-    named = letters(max(len(prompt.scenes), len(prompt.votes)))
-    out = []
-    for place, vote in enumerate(prompt.votes[: len(named)]):
-        letter = vote.scene if re.fullmatch("[A-Z]", vote.scene) else named[place]
-        out.append((letter, vote))
-    return out
+    named = prompt.letters or letters(len(prompt.votes))
+    return [
+        (vote.scene if re.fullmatch("[A-Z]{1,2}", vote.scene) else letter, vote)
+        for letter, vote in zip(named, prompt.votes, strict=False)
+    ]
 
 
 def labelled(vote: SceneVote) -> tuple[str, str, float] | None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import ClassVar
 
-from rsrag import Capabilities, ModelError, Prompt, Text, ToolCall, Usage, Verdict
+from rsrag import Capabilities, ModelError, Notice, Prompt, Text, ToolCall, Usage, Verdict
 
-Event = Text | ToolCall | Usage | Verdict
+Event = Text | ToolCall | Usage | Notice | Verdict
 Reply = str | Callable[[Prompt], str] | Sequence[Event] | Exception
 
 

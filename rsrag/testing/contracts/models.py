@@ -9,7 +9,20 @@ from typing import Any, ClassVar
 
 import pytest
 
-from rsrag import Capabilities, Evidence, Prompt, Provenance, Scene, SceneVote, Text, ToolCall, Turn, Usage, Verdict
+from rsrag import (
+    Capabilities,
+    Evidence,
+    Notice,
+    Prompt,
+    Provenance,
+    Scene,
+    SceneVote,
+    Text,
+    ToolCall,
+    Turn,
+    Usage,
+    Verdict,
+)
 from rsrag.interfaces import Model
 
 from .base import ComponentContract
@@ -48,9 +61,9 @@ class ModelContract(ComponentContract):
     def test_it_yields_events(self, component: Any, prompt: Prompt) -> None:
         events = component.generate(prompt)
         assert isinstance(events, Iterator), f"generate() returned {type(events).__name__}; write it as a generator."
-        known = (Text, ToolCall, Usage, Verdict)
+        known = (Text, ToolCall, Usage, Notice, Verdict)
         strange = [e for e in events if not isinstance(e, known)]
-        assert not strange, f"generate() yielded {strange[0]!r}; yield rsrag.Text, ToolCall, Usage or Verdict."
+        assert not strange, f"generate() yielded {strange[0]!r}; yield rsrag.Text, ToolCall, Usage, Notice or Verdict."
 
     def test_it_answers(self, component: Any, prompt: Prompt) -> None:
         assert _answer(component, prompt).strip(), (

@@ -20,6 +20,7 @@ from .toolbox import Confirm, Toolbox
 from .types import (
     Answer,
     BBox,
+    Circle,
     Classification,
     Classifications,
     Done,
@@ -31,12 +32,15 @@ from .types import (
     Query,
     Retrieval,
     Scene,
+    Season,
     ToolResult,
     Turn,
     lettered,
 )
 
 if TYPE_CHECKING:
+    from langchain_core.tools import BaseTool
+
     from .chat import Conversation
     from .store.knowledge_base import KnowledgeBase
 
@@ -51,6 +55,7 @@ class Assistant:
     A model that can call tools may do so `tool_calls` times and for `tool_seconds` in a turn; `confirm` is asked
     before a tool that writes files or reaches the network, which never runs without it.
     `captioner` says in its own words what an image shows, where a caption is asked for.
+    `remote_scenes` allows images on servers, http(s):// and s3://.
     `component_options` are the constructor keywords of lanes, rerankers, captioners and tools, such as
     {"tool": {"locate": {...}}}.
     Safe to use from several threads.
@@ -70,6 +75,7 @@ class Assistant:
         tool_calls: int = 8,
         tool_seconds: float = 120.0,
         confirm: Confirm | None = None,
+        remote_scenes: bool = False,
         model_options: Mapping[str, Any] | None = None,
         component_options: Mapping[str, Mapping[str, Mapping[str, Any]]] | None = None,
     ) -> None:
@@ -85,6 +91,7 @@ class Assistant:
         self.tool_calls = tool_calls
         self.tool_seconds = tool_seconds
         self.confirm = confirm
+        self.remote_scenes = remote_scenes
         self._pictures: Path | None = None
 
     def _resolved(self, kind: str, value: Any) -> Any:
@@ -141,11 +148,12 @@ class Assistant:
             return classify_all(self.kb.encoder, image, labels, self._scene, plain=plain, progress=progress)
         return classify_one(self.kb.encoder, self._scene(image), labels)
 
-    def chat(self) -> Conversation:
-        """A conversation: scenes, evidence numbers and earlier turns are remembered."""
+    def chat(self, **settings: Any) -> Conversation:
+        """A conversation: scenes, evidence numbers and earlier turns are remembered. `settings` are options of `query`
+        for all its turns."""
         from .chat import Conversation
 
-        return Conversation(self)
+        return Conversation(self, **settings)
 
     # -- building blocks, used by chat and the command line -----------------------------------------
 
@@ -155,10 +163,17 @@ class Assistant:
         image: Images = None,
         *,
         task: str = "ask",
+        bands: str | Sequence[str] = (),
+        sensor: str = "",
         region: str | tuple[int, int, int, int] | None = None,
         near: str | BBox | None = None,
         within: str | BBox | Mapping[str, Any] | None = None,
+        around: str | Circle | Sequence[float] | None = None,
         when: str | Interval | None = None,
+        season: str | Season | Sequence[int] | None = None,
+        max_gsd: float | None = None,
+        max_cloud: float | None = None,
+        from_sensor: str | Sequence[str] = (),
         facets: Sequence[str] | Mapping[str, Any] = (),
         sources: Sequence[str] = (),
         kind: str = "",
@@ -167,8 +182,11 @@ class Assistant:
     ) -> Query:
         """A Query from what people write.
 
-        `region` x,y,w,h of the (first) image; `near` W,S,E,N ranks; `within` (box, GeoJSON or its file), `when`
-        ("2019/2021-06"), `facets` and `sources` exclude. Raises `UsageError` and `SceneError`.
+        `bands` (names or roles in file order) or `sensor` (a profile) say what the bands of the images are.
+        `region` x,y,w,h of the (first) image; `near` W,S,E,N ranks; `within` (box, GeoJSON or its file), `around`
+        ("LON,LAT,KM"), `when` ("2019/2021-06"), `season` ("summer", "JJA", "06-08"), `max_gsd` (metres), `max_cloud`
+        (percent), `from_sensor`, `facets` ("key=value", "key<5") and `sources` exclude.
+        Raises `UsageError` and `SceneError`.
         """
         if k is not None and k < 1:
             raise UsageError(f"k is {k}; at least one passage is needed.")
@@ -176,33 +194,39 @@ class Assistant:
             raise UsageError("a region needs an image to be a part of.", "Give the image too.")
         if not isinstance(text, str):
             raise UsageError(f"a question is text, not {type(text).__name__}.")
-        scenes = [self._scene(item) for item in as_list(image)]
+        scenes = [self._scene(item, bands, sensor) for item in as_list(image)]
         if region and scenes:
             scenes[0] = scenes[0].window(*(parse_region(region) if isinstance(region, str) else region))
         # Decoded once for all that look at it: the encoder, the vote, the model.
         scenes = [decoded(scene) for scene in scenes]
         where = make_filter(
             within=within,
+            around=around,
             when=when,
-            facets=(facets,) if isinstance(facets, str) else facets,
-            sources=(sources,) if isinstance(sources, str) else sources,
+            season=season,
+            max_gsd=max_gsd,
+            max_cloud=max_cloud,
+            from_sensor=from_sensor,
+            facets=facets,
+            sources=sources,
             kind=kind,
-            known_facets=self.kb.catalog.facet_keys() if facets else None,
-            known_sources=[s.name for s in self.kb.sources()] if sources else None,
+            known=self.kb.catalog,
         )
         exclude = (exclude,) if isinstance(exclude, str) else exclude
         place = parse_box(near) if near else None
         return Query(text.strip(), tuple(scenes), task, (), place, where, tuple(exclude), k or self.k)  # type: ignore[arg-type]
 
-    def _scene(self, image: PathLike | Scene) -> Scene:
+    def _scene(self, image: PathLike | Scene, bands: str | Sequence[str] = (), sensor: str = "") -> Scene:
         if isinstance(image, Scene):
+            if bands or sensor:
+                raise UsageError("bands and sensor are said when a scene is opened.", "Give them to open_scene.")
             return image
         if not isinstance(image, str | os.PathLike):
             raise UsageError(
                 f"an image is given as a path or a Scene, not as {type(image).__name__}.",
                 "For pixels in memory: rsrag.ArrayReader(array).scene().",
             )
-        return open_scene(image, self.plugins)
+        return open_scene(image, self.plugins, bands=bands, sensor=sensor, remote=self.remote_scenes)
 
     def lanes(self) -> list[Any]:
         """The retrieval lanes, as offered; one that cannot be made is reported and left out."""
@@ -237,9 +261,11 @@ class Assistant:
         ledger: Ledger | None = None,
         history: Sequence[Turn] = (),
         earlier: Sequence[Evidence] = (),
+        again: Sequence[Evidence] = (),
     ) -> Iterator[Event]:
-        """The loop itself; see `rsrag.turn`. `earlier` is evidence of turns before, citable under its number."""
-        return turn.run(self._means(), query, ledger, history, earlier)
+        """The loop itself; see `rsrag.turn`. `earlier` is evidence of turns before, citable under its number; `again`
+        such that is shown again."""
+        return turn.run(self._means(), query, ledger, history, earlier, again)
 
     def run_tool(
         self,
@@ -266,6 +292,12 @@ class Assistant:
     def toolbox(self, pictures: Path | None = None) -> Toolbox:
         """The geo tools on offer; one that cannot be made is reported and left out."""
         return Toolbox(self._made("tool"), self.kb, pictures or self.pictures, self.confirm)
+
+    def as_langchain_tools(self) -> list[BaseTool]:
+        """The geo tools as LangChain tools, which take an image by its path; see `rsrag.langchain`."""
+        from .langchain import geo_tools
+
+        return geo_tools(self)
 
     @property
     def pictures(self) -> Path:

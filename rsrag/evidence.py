@@ -7,7 +7,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from .answering.ledger import CAPTIONER, chunk_key, tool_key
+from .answering.ledger import CAPTIONER, FAILED, chunk_key, tool_key
 from .confidence import strength
 from .types import Chunk, Evidence, Hit, Provenance, Scene, SceneVote, ToolResult
 
@@ -96,6 +96,7 @@ def _of_hit(hit: Hit, find: Callable[[Chunk], Path | None] | None) -> Evidence:
         z=hit.z,
         key=chunk_key(chunk.id),
         aliases=chunk.aliases,
+        facts=hit.facts,
     )
 
 
@@ -116,6 +117,21 @@ def from_captioner(name: str, scene: str, text: str) -> Evidence:
 def places_of(scenes: Sequence[Scene]) -> str:
     """The scenes that a tool looked at, as one text."""
     return " ".join(scene.uri for scene in scenes)
+
+
+def from_failure(name: str, scenes: Sequence[Scene], reason: str, arguments: Mapping[str, Any], fit: float) -> Evidence:
+    """Why a tool that the question asks for has no result: it is citable too, and no answer may pass over it."""
+    return Evidence(
+        number=0,
+        kind="tool",
+        title=name,
+        text=reason,
+        provenance=Provenance(source=f"tool:{name}", record=places_of(scenes)),
+        part=FAILED,
+        via=(name,),
+        score=fit,
+        key=tool_key(name, {**arguments, "failed": True}, places_of(scenes)),
+    )
 
 
 def from_tool(

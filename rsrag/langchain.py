@@ -1,4 +1,4 @@
-"""LangChain, outwards: a knowledge base as a retriever, an encoder as embeddings.
+"""LangChain, outwards: a knowledge base as a retriever, an encoder as embeddings, geo tools as tools.
 
 Inwards, LangChain's objects are components of their kind: a loader is a source (`builtin/sources/langchain.py`), a
 chat model a model (`builtin/models/langchain.py`), a retriever a lane and a tool a geo tool (`LangChainLane`,
@@ -7,19 +7,23 @@ chat model a model (`builtin/models/langchain.py`), a retriever a lane and a too
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from langchain_core.callbacks import CallbackManagerForRetrieverRun
+from langchain_core.callbacks import CallbackManagerForRetrieverRun, CallbackManagerForToolRun
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 from langchain_core.retrievers import BaseRetriever
-from langchain_core.tools import BaseTool
-from pydantic import ConfigDict
+from langchain_core.tools import BaseTool, ToolException
+from pydantic import ConfigDict, Field, create_model
 
 from .chunking import text_hash
-from .errors import UsageError
+from .errors import RsragError, UsageError
 from .interfaces import Knowledge, Need
 from .types import Chunk, Hit, Provenance, Query, Scene, ToolResult
+
+if TYPE_CHECKING:
+    from .assistant import Assistant
+    from .toolbox import Tool
 
 
 class KnowledgeRetriever(BaseRetriever):
@@ -77,6 +81,46 @@ class EncoderEmbeddings(Embeddings):
         return [float(v) for v in self.encoder.encode_texts([text], role="query")[0]]
 
 
+class GeoToolForChains(BaseTool):
+    """A geo tool as a LangChain tool, made by `assistant.as_langchain_tools()`.
+
+    Its arguments are the tool's own and `image`, the path of one, or `images`, a list of paths. The message it returns
+    is the text with its numbers; its artifact is the `ToolResult`.
+    """
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    response_format: Literal["content", "content_and_artifact"] = "content_and_artifact"
+    assistant: Any
+
+    @classmethod
+    def of(cls, assistant: Assistant, tool: Tool) -> GeoToolForChains:
+        paths: dict[str, Any] = {}
+        if tool.takes == "scene":
+            paths["image"] = (str, Field(description="Path of the image."))
+        elif tool.takes == "scenes":
+            paths["images"] = (list[str], Field(description="Paths of the images, in order."))
+        schema = create_model(f"{tool.name}_input", __base__=tool.model, **paths)
+        return cls(name=tool.name, description=tool.description, args_schema=schema, assistant=assistant)
+
+    def _run(self, run_manager: CallbackManagerForToolRun | None = None, **arguments: Any) -> tuple[str, ToolResult]:
+        images = arguments.pop("images", None) or arguments.pop("image", None)
+        kept = {name: value for name, value in arguments.items() if value is not None}
+        try:
+            result, _ = self.assistant.run_tool(self.name, kept, images)
+        except RsragError as error:
+            raise ToolException(f"{error.message} {error.hint or ''}".strip()) from error
+        numbers = "; ".join(f"{name}: {value}" for name, value in result.values.items())
+        said = [result.text, *result.caveats, f"Values: {numbers}." if numbers else ""]
+        return " ".join(part for part in said if part), result
+
+
+def geo_tools(assistant: Assistant) -> list[BaseTool]:
+    """The assistant's geo tools for a chain or an agent. Those that bring a schema of their own are left to it."""
+    tools = assistant.toolbox().tools.values()
+    return [GeoToolForChains.of(assistant, tool) for tool in tools if not hasattr(tool.component, "parameters")]
+
+
 class LangChainLane:
     """Any LangChain retriever as a lane; a plugin offers a subclass, or an instance is passed to `retrieve`.
 
@@ -118,6 +162,9 @@ class LangChainTool:
                 "Name one of them scene, image, path or uri.",
             )
         self._argument = taken[0]
+        own = {name: schema for name, schema in tool.args.items() if name != self._argument}
+        needed = [name for name in tool.get_input_jsonschema().get("required", ()) if name in own]
+        self.parameters = {"type": "object", "properties": own, "required": needed}
 
     def applies(self, query: Query) -> float:
         return self.fit if query.scenes else 0.0

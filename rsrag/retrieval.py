@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from . import confidence
 from .errors import RsragError, UsageError
 from .fusion import rrf, subject_ranks, weighted
+from .lookup import with_facts
 from .types import Hit, LaneReport, Query, Retrieval, SceneVote
 
 if TYPE_CHECKING:
@@ -89,10 +90,15 @@ def retrieve(
             raise first
         raise RsragError(f"every retrieval lane failed; the first said: {first}.", "Run with --debug to see where.")
     subjects = _subjects(found, voting, votes)
+    named = [hit.chunk.subject for hit in found.get("named", ())]
     if join and (joined := _join(query, kb, subjects)):
         found["subject"] = joined
     traits = {lane.name: _traits(lane, query) for lane in lanes}
     hits = fuse(found, {"subject": Traits(cosine=True), **traits})
+    if join:
+        # Where nothing is named or seen, the first hits show whether the figure is that of one subject or of many.
+        meant = [*named, *(s for s, _ in subjects)] or [hit.chunk.subject for hit in hits[:5]]
+        hits = with_facts(query, kb, hits, meant)
     warnings: tuple[str, ...] = ()
     if reranker is not None:
         try:

@@ -83,15 +83,15 @@ class Tool:
         if self._own_schema is not None:
             return dict(arguments)  # its own library checks them
         for name in arguments:
-            if name not in self._model.model_fields:
-                near = difflib.get_close_matches(name, self._model.model_fields, n=1)
-                there = ", ".join(self._model.model_fields) or "none"
+            if name not in self.model.model_fields:
+                near = difflib.get_close_matches(name, self.model.model_fields, n=1)
+                there = ", ".join(self.model.model_fields) or "none"
                 hint = f"Did you mean '{near[0]}'?" if near else f"It takes: {there}."
                 raise UsageError(f"tool '{self.name}' has no argument '{name}'.", hint)
         from pydantic import ValidationError
 
         try:
-            model = self._model.model_validate(dict(arguments))
+            model = self.model.model_validate(dict(arguments))
         except ValidationError as error:
             first = error.errors()[0]
             name = ".".join(str(part) for part in first["loc"])
@@ -137,13 +137,14 @@ class Tool:
     def _schema(self) -> Mapping[str, Any]:
         if self._own_schema is not None:
             return self._own_schema
-        schema = self._model.model_json_schema()
+        schema = self.model.model_json_schema()
         for item in schema.get("properties", {}).values():
             item.pop("title", None)
         return schema
 
     @cached_property
-    def _model(self) -> type[BaseModel]:
+    def model(self) -> type[BaseModel]:
+        """The arguments as a pydantic model, which refuses what it does not know."""
         from pydantic import ConfigDict, Field, create_model
 
         kept = {

@@ -12,7 +12,7 @@ from .answering.citations import check
 from .answering.ledger import Ledger, tool_key
 from .errors import ModelError, RsragError
 from .retrieval import Fuse, retrieve, vote_scenes
-from .toolbox import Run, Toolbox
+from .toolbox import ASKED_FOR, Run, Toolbox
 from .types import (
     Answer,
     Capabilities,
@@ -85,8 +85,10 @@ def run(
     ledger: Ledger | None = None,
     history: Sequence[Turn] = (),
     earlier: Sequence[Evidence] = (),
+    again: Sequence[Evidence] = (),
 ) -> Iterator[Event]:
-    """The turn as events. `earlier` is evidence of turns before, which may be cited again under its number.
+    """The turn as events. `earlier` is evidence of turns before, which may be cited again under its number; `again` is
+    such evidence that the question speaks of, and that is shown again.
 
     Raises what the model raises; a lane or a tool that fails is named in the answer's warnings.
     """
@@ -101,10 +103,9 @@ def run(
     course.warnings += [f"retrieval lane {r.name} failed: {r.detail}" for r in found.lanes if r.status == "failed"]
     course.warnings += found.warnings
     if query.where:
-        kept, total = means.kb.count_kept(query.where)
-        course.warnings.append(f"the filters left {kept:,} of {total:,} passages and images to search")
+        course.warnings += [*query.where.notes, means.kb.explain(query.where)]
     clock.stop("retrieve")
-    yield Retrieved(found, course.show(chosen))
+    yield Retrieved(found, course.show([*again, *chosen]))
     toolbox = means.toolbox() if means.run_tools and query.task in ("ask", "caption") else None
     if toolbox:
         for wanted in toolbox.by_rule(query, lambda name, e: course.warnings.append(f"tool {name} failed: {told(e)}")):
@@ -138,6 +139,9 @@ def _tool(toolbox: Toolbox, wanted: Run, course: _Course, call: ToolCall | None 
         error = told(failure)
         if call is None:
             course.warnings.append(f"tool {name} failed: {error}")
+        if call is None and wanted.fit >= ASKED_FOR and isinstance(failure, RsragError):
+            reason = f"{failure.message} {failure.hint or ''}".strip()
+            course.show([gather.from_failure(name, wanted.scenes, reason, wanted.arguments, wanted.fit)])
     seconds = round(time.perf_counter() - started, 4)
     course.tools.append((name, letters, dict(wanted.arguments), number, error, seconds))
     if call is not None:

@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from .errors import UsageError
+from .errors import SceneError, UsageError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -109,7 +109,13 @@ class Fact:
 
 
 class PixelReader(Protocol):
-    """What a Scene needs to reach its pixels. `rsrag.scene` supplies one for files, plugins for the rest."""
+    """What a Scene needs to reach its pixels. `rsrag.scene` supplies one for files, plugins for the rest.
+
+    A reader may also have `reduced(bands, max_side)`: float32 (C, h, w), averages whose longer side is at most
+    `max_side`, through overviews and without reading everything; and `sample(bands)`: float32 (C, h, w), values from
+    across the whole file and the same for each of its windows, from which `Scene.composite` takes its stretch. Where
+    they are missing, the scene makes do with `read`.
+    """
 
     def rgb(self, max_side: int) -> NDArray[np.uint8]:
         """(H, W, 3), the longer side at most `max_side`."""
@@ -131,6 +137,12 @@ class Scene:
     `uri` is a path or URL; a window's is `file.tif#xywh=x,y,w,h`. `width`, `height` in pixels; `gsd_m` is the
     ground sample distance in metres at the scene's middle; `bands` are names in file order; `footprint` is a
     ring of (lon, lat) corners.
+
+    `acquired` is when; of what is known only to the year or the month, its beginning, and `acquired_precision`
+    ("year", "month", "day", "time"; "" where nobody said) tells. `roles` are the bands' standard roles in file order
+    (`rsrag.bands.ROLES`: "red", "nir", "swir1" ...; "" where unknown), and `bands_from` says where names and roles
+    are from. A physical value is `value * scale + offset`, one of each per band; both empty: not known.
+    `stretched`: whether values are stretched for display and no measure of reflectance; None: not known.
     """
 
     uri: str
@@ -148,14 +160,68 @@ class Scene:
     dtype: str = "uint8"
     nodata: float | None = None
     notes: tuple[str, ...] = ()
+    acquired_precision: Literal["", "year", "month", "day", "time"] = ""
+    roles: tuple[str, ...] = ()
+    scale: tuple[float, ...] = ()
+    offset: tuple[float, ...] = ()
+    bands_from: str = ""
+    stretched: bool | None = None
 
     def rgb(self, max_side: int = 512) -> NDArray[np.uint8]:
-        """uint8 (H, W, 3) for display and encoding, the longer side at most `max_side` pixels."""
+        """uint8 (H, W, 3) for display and encoding, the longer side at most `max_side` pixels.
+
+        Other than 8-bit values are stretched by the percentiles of this very part: most contrast, whatever is beside.
+        """
         return self.reader.rgb(max_side)
 
-    def read(self, bands: tuple[int, ...] = ()) -> NDArray[np.float32]:
-        """float32 (C, H, W) at full resolution in the file's own values, nodata as NaN; bands count from 1."""
-        return self.reader.read(bands)
+    def composite(self, name: str = "true-colour", max_side: int = 512) -> NDArray[np.uint8]:
+        """uint8 (H, W, 3) of named bands: "true-colour", "false-colour" (near infrared, red, green), "swir" (shortwave
+        and near infrared, red) or "sar" (backscatter in dB).
+
+        Stretched by the 2nd and 98th percentile over valid pixels of the whole file, so that its windows match; 8-bit
+        values stay as they are. Raises `UsageError` for another name, `SceneError` when a band is missing.
+        """
+        from .display import composite
+
+        return composite(self, name, max_side)
+
+    def read(self, bands: tuple[int, ...] = (), max_side: int | None = None) -> NDArray[np.float32]:
+        """float32 (C, H, W) in the file's own values, nodata as NaN; bands count from 1, none means all.
+
+        At full resolution, or averaged until the longer side is at most `max_side`.
+        """
+        if max_side is None or 0 < max(self.width, self.height) <= max_side:
+            return self.reader.read(bands)
+        if hasattr(self.reader, "reduced"):
+            values: NDArray[np.float32] = self.reader.reduced(bands, max_side)
+            return values
+        from .display import averaged
+
+        return averaged(self.reader.read(bands), max_side)
+
+    def band(self, role: str) -> int | None:
+        """The number, from 1, of the band with that role; None where it is not known to have one."""
+        return self.roles.index(role) + 1 if role and role in self.roles else None
+
+    def reflectance(self, roles: Sequence[str], max_side: int | None = None) -> NDArray[np.float32]:
+        """float32 (len(roles), H, W) of the bands with those roles, nodata as NaN: physical values where the scale is
+        known, else the file's own. `max_side` as in `read`. Raises `SceneError` naming a role that is missing."""
+        numbers = tuple(self.band(role) or 0 for role in roles)
+        if 0 in numbers:
+            missing = ", ".join(role for role, number in zip(roles, numbers, strict=True) if not number)
+            known = ", ".join(role for role in self.roles if role) or "none"
+            raise SceneError(
+                f"{self.uri} has no band known as {missing} (known: {known}).",
+                "Say what its bands are: --bands red,green,... in file order, --sensor, or a sidecar.",
+            )
+        values = self.read(numbers, max_side)
+        if not self.scale:
+            return values
+        import numpy as np
+
+        factors, shifts = (np.array([v[n - 1] for n in numbers], np.float32) for v in (self.scale, self.offset))
+        scaled: NDArray[np.float32] = values * factors[:, None, None] + shifts[:, None, None]
+        return scaled
 
     def window(self, x: int, y: int, w: int, h: int) -> Scene:
         """A scene over part of the same file. Raises `UsageError` when the part lies outside."""
@@ -164,7 +230,8 @@ class Scene:
                 f"region {x},{y},{w},{h} is not inside {self.uri} ({self.width} x {self.height} pixels).",
                 "Give x,y,w,h in pixels from the top left corner.",
             )
-        return self.reader.window(x, y, w, h)
+        part = self.reader.window(x, y, w, h)
+        return replace(part, **{name: getattr(self, name) for name in _SHARED_BY_WINDOWS})
 
     def tiles(self, size: int, overlap: int = 0) -> Iterator[Scene]:
         """Windows of `size` pixels over the whole scene, row by row; the last ones are moved inside."""
@@ -182,6 +249,12 @@ class Scene:
         for y in starts(self.height):
             for x in starts(self.width):
                 yield self.window(x, y, min(size, self.width), min(size, self.height))
+
+
+_SHARED_BY_WINDOWS = (
+    *("sensor", "acquired", "acquired_precision"),
+    *("bands", "roles", "scale", "offset", "bands_from", "stretched"),
+)
 
 
 # -- what sources yield, what is stored -----------------------------------------------------------
@@ -354,7 +427,7 @@ class Filter:
         return bool(place or self.interval or self.season or self.facets or self.comparisons)
 
 
-Task = Literal["ask", "caption", "classify", "search"]
+Task = Literal["ask", "caption", "classify", "search", "rewrite"]
 
 
 def lettered(scenes: Sequence[Scene], letters: Sequence[str] = ()) -> tuple[tuple[str, Scene], ...]:
@@ -397,13 +470,15 @@ class Query:
 class Hit:
     """A retrieved chunk. `lanes` maps a lane's name to (rank from 1, raw score); `score` is the fused one.
 
-    `z` is the best similarity of any lane in standard deviations above what unrelated pairs score.
+    `z` is the best similarity of any lane in standard deviations above what unrelated pairs score; `facts` are those
+    that the query asks for and the chunk holds.
     """
 
     chunk: Chunk
     score: float = 0.0
     lanes: Mapping[str, tuple[int, float]] = field(default_factory=dict)
     z: float | None = None
+    facts: tuple[Fact, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -448,7 +523,7 @@ class Evidence:
 
     `images` are paths that can be opened now; `part` is the part of the record it comes from. A tool's result also
     brings its numbers as `values` and, where it drew something on the map, `geojson`; its `score` is how well the
-    tool fits the question, 0..1.
+    tool fits the question, 0..1. `facts` are those of a passage that the question asks for.
     """
 
     number: int
@@ -466,6 +541,7 @@ class Evidence:
     aliases: tuple[str, ...] = ()
     values: Mapping[str, Quantity] = field(default_factory=dict)
     geojson: Mapping[str, Any] | None = None
+    facts: tuple[Fact, ...] = ()
 
     @property
     def subject(self) -> str:

@@ -9,8 +9,13 @@ import pytest
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 from langchain_core.retrievers import BaseRetriever
-from langchain_tests.integration_tests import EmbeddingsIntegrationTests, RetrieversIntegrationTests
-from langchain_tests.unit_tests import EmbeddingsUnitTests
+from langchain_core.tools import BaseTool, ToolException, tool
+from langchain_tests.integration_tests import (
+    EmbeddingsIntegrationTests,
+    RetrieversIntegrationTests,
+    ToolsIntegrationTests,
+)
+from langchain_tests.unit_tests import EmbeddingsUnitTests, ToolsUnitTests
 
 from rsrag import Assistant, BBox, KnowledgeBase, Plugins, Query, Record
 from rsrag.langchain import EncoderEmbeddings, KnowledgeRetriever, LangChainLane
@@ -161,3 +166,72 @@ def test_a_langchain_tool_is_a_geo_tool(tmp_path: Any) -> None:
     assert [e.text for e in model.prompts[0].evidence if e.title == "file_name"] == ["The image is called x.png."]
     with pytest.raises(UsageError, match="'add' has no argument for an image; it takes a, b"):
         LangChainTool(add)
+
+
+# -- geo tools, both ways -------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def picture(tmp_path_factory: pytest.TempPathFactory) -> str:
+    from PIL import Image
+
+    path = tmp_path_factory.mktemp("pictures") / "field.png"
+    Image.new("RGB", (40, 30), (30, 120, 40)).save(path)
+    return str(path)
+
+
+class Describe:
+    """`describe_scene`, as `assistant.as_langchain_tools()` gives it."""
+
+    @pytest.fixture(autouse=True)
+    def _tool(self, served: KnowledgeBase, picture: str) -> None:
+        found = {t.name: t for t in Assistant(served).as_langchain_tools()}
+        type(self).made, type(self).picture = found["describe_scene"], picture  # type: ignore[attr-defined]
+
+    @property
+    def tool_constructor(self) -> BaseTool:
+        made: BaseTool = self.made  # type: ignore[attr-defined]
+        return made
+
+    @property
+    def tool_invoke_params_example(self) -> dict[str, Any]:
+        return {"image": self.picture}  # type: ignore[attr-defined]
+
+
+class TestToolUnits(Describe, ToolsUnitTests): ...
+
+
+class TestToolInvoked(Describe, ToolsIntegrationTests): ...
+
+
+def test_a_geo_tool_tells_a_chain_its_numbers_and_its_errors(served: KnowledgeBase, picture: str) -> None:
+    found = {t.name: t for t in Assistant(served).as_langchain_tools()}
+    message = found["describe_scene"].invoke(
+        {"type": "tool_call", "id": "1", "name": "describe_scene", "args": {"image": picture}}
+    )
+    assert "width: 40 pixels" in message.content and message.artifact.values["height"].value == 30
+
+    with pytest.raises(ToolException, match="there is no image gone.tif"):
+        found["describe_scene"].invoke({"image": "gone.tif"})
+
+
+def test_a_langchain_tool_is_called_with_the_arguments_it_declares(served: KnowledgeBase, picture: str) -> None:
+    @tool
+    def count(image: str, what: str, most: int = 3) -> str:
+        """Count things."""
+        return f"{most} {what} in {image.rpartition('/')[2]}"
+
+    from rsrag.langchain import LangChainTool
+    from rsrag.toolbox import Tool
+
+    class Count(LangChainTool):
+        name = "count"
+
+        def __init__(self) -> None:
+            super().__init__(count)
+
+    spec = Tool(Count()).spec(["A"])
+    assert list(spec.parameters["properties"]) == ["what", "most"] and spec.parameters["required"] == ["what"]
+    scene = Assistant(served)._scene(picture)
+    result = Tool(Count()).run([scene], {"what": "boats", "most": 2}, served, served.path)
+    assert result.text == "2 boats in field.png"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-from ..types import BBox, Evidence, Provenance
+from ..types import BBox, Evidence, Fact, Provenance, Quantity
 
+FAILED = "failed"
+"""The part of evidence that says why a tool gave none."""
 CAPTIONER = "captioner"
 """How evidence came that a captioner wrote: among its `via`."""
 
@@ -26,16 +28,22 @@ def tool_key(tool: str, arguments: Mapping[str, Any], scene: str = "") -> str:
 class Ledger:
     """Numbers of a conversation's evidence, counted from 1 and never reused.
 
-    Undo and compaction forget turns, not numbers: a [3] in an old answer always means the same thing.
+    Undo and compaction forget turns, not numbers: a [3] in an old answer always means the same thing. `loader` brings
+    back evidence that was forgotten, from where the conversation is written down.
     """
 
     def __init__(self) -> None:
         self._numbers: dict[str, int] = {}
         self._evidence: dict[int, Evidence] = {}
+        self.loader: Callable[[int], Evidence | None] | None = None
 
     def number(self, key: str) -> int:
         """The number of a key; the next free one when it is new."""
         return self._numbers.setdefault(key, len(self._numbers) + 1)
+
+    def find(self, key: str) -> int | None:
+        """The number of a key, None when it has none."""
+        return self._numbers.get(key)
 
     def add(self, evidence: Evidence) -> Evidence:
         """The evidence under its number, which is found by `evidence.key`; what it brought before is kept.
@@ -53,8 +61,21 @@ class Ledger:
         return tuple({e.number: e for e in map(self.add, evidence)}.values())
 
     def get(self, number: int) -> Evidence | None:
-        """The evidence last shown under a number."""
-        return self._evidence.get(number)
+        """The evidence last shown under a number; None where the number was never given, or its evidence forgotten and
+        not to be loaded."""
+        found = self._evidence.get(number)
+        if found is None and self.loader and 0 < number <= len(self._numbers):
+            return self.loader(number)
+        return found
+
+    def forget(self, numbers: Iterable[int]) -> None:
+        """Let go of evidence, not of its number."""
+        for number in numbers:
+            self._evidence.pop(number, None)
+
+    def keys(self) -> tuple[str, ...]:
+        """All keys, in the order of their numbers."""
+        return tuple(self._numbers)
 
     def __contains__(self, key: object) -> bool:
         return key in self._numbers
@@ -73,16 +94,20 @@ class Ledger:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Ledger:
         """The inverse of `to_dict`, through JSON too."""
+        return cls.of(data["keys"], [evidence_from(item) for item in data.get("evidence", ())])
+
+    @classmethod
+    def of(cls, keys: Sequence[str], evidence: Iterable[Evidence]) -> Ledger:
+        """A ledger that has given numbers to `keys`, in order, and holds this evidence."""
         ledger = cls()
-        for key in data["keys"]:
+        for key in keys:
             ledger.number(key)
-        for item in data.get("evidence", ()):
-            evidence = _evidence(item)
-            ledger._evidence[evidence.number] = evidence
+        ledger._evidence = {item.number: item for item in evidence}
         return ledger
 
 
-def _evidence(item: Mapping[str, Any]) -> Evidence:
+def evidence_from(item: Mapping[str, Any]) -> Evidence:
+    """Evidence from what `dataclasses.asdict` made of it, through JSON too."""
     box = item.get("bbox")
     return Evidence(
         **{
@@ -92,5 +117,7 @@ def _evidence(item: Mapping[str, Any]) -> Evidence:
             "images": tuple(item.get("images", ())),
             "via": tuple(item.get("via", ())),
             "aliases": tuple(item.get("aliases", ())),
+            "facts": tuple(Fact(**fact) for fact in item.get("facts", ())),
+            "values": {name: Quantity(**value) for name, value in item.get("values", {}).items()},
         }
     )

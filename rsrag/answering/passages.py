@@ -12,6 +12,7 @@ from typing import Any
 from ..interfaces import Language
 from ..types import Evidence
 from .candidates import Candidate, headed
+from .facts import time_of, times
 from .quantities import quantities
 from .questions import Part, Question
 from .scoring import Scored, Weights, overlap, pick, score
@@ -220,6 +221,9 @@ def unresolved(question: Question, evidence: Sequence[Evidence]) -> tuple[str, .
     # What holds for no year or for another does not answer for this one.
     years = re.findall(r"\b(?:1[89]|20)\d\d\b", question.text)
     missing += [year for year in years if not any(year in t for t in texts)]
+    if months := [t for t in times(question.text) if t.month]:
+        held = [t for text in texts for t in times(text)] + [time_of(f) for e in evidence for f in e.facts]
+        missing += [str(m) for m in months if not any(m.fits(t) for t in held)]
     return tuple(dict.fromkeys(missing))
 
 

@@ -8,10 +8,12 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from ..interfaces import Language
-from ..types import Prompt
+from ..types import Evidence, Prompt
 from . import seen
-from .candidates import Candidate, candidates
-from .compose import cite, declined, paragraphs, quotes
+from .candidates import Candidate, candidates, headed
+from .compose import cite, declined, listed, paragraphs, quotes
+from .facts import Asked, Time, alike, fitting, not_then, sentence, stated, times
+from .ledger import FAILED
 from .lexicon import lexicon
 from .passages import Limits, Passage, answer_part, corrected, unresolved
 from .questions import Part, Question, understand
@@ -71,7 +73,16 @@ class _Reader:
         said: list[list[str]] = []
         statuses: list[str] = []
         gone = unresolved(self.question, self.prompt.evidence)
+        done = seen.asked_for(self.prompt)
+        if done:
+            lines = list(dict.fromkeys(seen.said_by(done)))
+            said.append(lines)
+            failed = [e for e in done if e.part == FAILED]
+            statuses.append("declined" if len(failed) == len(done) else "partial" if failed else "answered")
+            self.steps.append({"tools": [e.title for e in done], "failed": [e.title for e in failed]})
         for place, part in enumerate(self.question.parts):
+            if done and not self._beside(part):
+                continue
             step, status = self._part(part, gone, place)
             if not step:
                 continue
@@ -99,12 +110,20 @@ class _Reader:
                 return self._tools(part)
             if "describe" in kinds:
                 return self._tools(part) if not part.words else self._facts(part)
+        of_file = part.deictic and not self.labels and not kinds & {"identify", "why"}
+        if of_file and not gone and seen.file_asked_for(self.prompt):
+            return self._facts(part)
         if self.scenes and self.labels and (part.deictic or part.elliptic or not part.words):
             return self._of_label(part)
         if self.scenes and part.deictic and not self.labels and not self.question.names and self.prompt.votes:
             told = self._passages(part, gone) if seen.said_of_content(self.prompt) else ([""], "declined")
             return told if told[1] != "declined" else self._identify()
         return self._passages(part, gone)
+
+    def _beside(self, part: Part) -> bool:
+        """Whether a part asks for something else than what a tool has done: what the scene is, or where."""
+        kinds = set(part.kinds)
+        return bool(self.scenes and (kinds & {"where", "near"} or ("identify" in kinds and not part.words)))
 
     # -- a scene ------------------------------------------------------------------------------------
 
@@ -205,10 +224,48 @@ class _Reader:
 
     # -- texts --------------------------------------------------------------------------------------
 
+    def _figures(self, part: Part) -> tuple[list[str], str] | None:
+        """What the facts of the subjects asked about say; None when no fact is asked for.
+
+        A figure that several subjects have belongs to none of them while the question names none.
+        """
+        held = [e for e in self.prompt.evidence if e.facts]
+        if not held or part.elliptic or {"list", "tell_apart", "why", "near"} & set(part.kinds):
+            return None
+        meant = self._subjects()
+        by_subject: dict[str, list[Evidence]] = {}
+        for item in held:
+            if not meant or item.subject in meant:
+                by_subject.setdefault(item.subject, []).append(item)
+        said, elsewhen = [], []
+        for items in by_subject.values():
+            names = [name for e in items for name in (e.title, *e.aliases)]
+            asked = Asked.of(part.text, names)
+            held_facts = [f for e in items for f in e.facts]
+            facts = alike(fitting(asked, held_facts))
+            if not facts and (others := alike(fitting(asked.at_any_time, held_facts))):
+                elsewhen.append(cite(not_then(items[0].title, others[0], asked), [e.number for e in items]))
+            if facts:
+                marks = [e.number for e in items if set(facts) & set(e.facts)]
+                said.append((items[0].title, cite(sentence(items[0].title, facts), marks)))
+        if not said:
+            return (elsewhen, "declined") if elsewhen else None
+        self.steps.append({"part": part.text, "facts": [line for _, line in said], "subjects": sorted(meant)})
+        if len(said) > 1 and not meant:
+            return [
+                f"It depends on which one is meant: {listed([t for t, _ in said[:4]])} each have their own."
+            ], "declined"
+        return [line for _, line in said], "answered"
+
     def _passages(self, part: Part, gone: Sequence[str]) -> tuple[list[str], str]:
+        figures = None if gone else self._figures(part)
+        if figures and figures[1] == "declined":
+            return figures
         found = self.all if not part.elliptic or not self.taken else self._related()
         asked = self._leaning(part) if part.elliptic else part
         passage = self._search(asked, self._compared(part), found, self._subjects())
+        if passage.status == "declined" and figures:
+            return figures
         if passage.status == "declined":
             if (
                 part.elliptic
@@ -222,6 +279,8 @@ class _Reader:
         if gone:
             # An unknown name can never be answered by what is known of others.
             return [""], "declined"
+        if figures and not (status == "answered" and self._told(passage)):
+            return figures  # prose that gives the figure says it better
         lines = quotes([s.candidate for s in passage.chosen])
         if passage.conflict:
             other = passage.conflict.candidate
@@ -230,9 +289,16 @@ class _Reader:
             lines.append("The evidence does not answer the whole question.")
         return lines, status
 
+    def _told(self, passage: Passage) -> bool:
+        """Whether the best sentence of a passage gives one of the figures that were looked up."""
+        best = passage.chosen[0].candidate
+        return any(stated(best.text, fact) for e in self.prompt.evidence for fact in e.facts)
+
     def _search(self, part: Part, compared: str, found: Sequence[Candidate], subjects: set[str]) -> Passage:
         explained = any(p.elliptic and "why" in p.kinds for p in self.question.parts)
         others = len(self.question.parts) - 1
+        months = [t for t in times(self.question.text) if t.month]
+        found = [c for c in found if not months or not _of_other_months(c, months)]
         supports = 1 if part.elliptic else 0 if explained else max(_SUPPORTS - 1 - others, 1)
         passage = answer_part(
             part,
@@ -312,3 +378,9 @@ def _status(statuses: Sequence[str]) -> Status:
     if not statuses or all(s == "declined" for s in statuses):
         return "declined"
     return "answered" if all(s == "answered" for s in statuses) else "partial"
+
+
+def _of_other_months(candidate: Candidate, months: Sequence[Time]) -> bool:
+    """Whether a sentence, or the heading it stands under, speaks of months, and of none that is asked for."""
+    spoken = [t for t in times(f"{headed(candidate.evidence)}. {candidate.text}") if t.month]
+    return bool(spoken) and not any(asked.fits(t) for asked in months for t in spoken)

@@ -9,10 +9,13 @@ from ..types import Evidence, Prompt, SceneVote
 from .citations import letters
 from .cleaning import one_line, unmark
 from .compose import a_name, cite, listed, name
-from .ledger import CAPTIONER
+from .ledger import CAPTIONER, FAILED
 from .lexicon import lexicon
 from .sentences import sentences
 from .words import keys
+
+ASKED_FOR = 0.8  # a tool that fits so well does what the question asks for (`interfaces.GeoTool`)
+_MOST_SAID = 9  # sentences of one result
 
 
 def votes_of(prompt: Prompt) -> list[tuple[str, SceneVote]]:
@@ -86,6 +89,36 @@ def said_by_tools(prompt: Prompt, kinds: Sequence[str]) -> tuple[list[str], bool
             if cited not in said:
                 said.append(cited)
     return said, known
+
+
+def asked_for(prompt: Prompt) -> list[Evidence]:
+    """Results of tools that do just what the question asks for, or the reasons why there are none; where a scene lies
+    and what its file says have ways of their own."""
+    return [
+        e
+        for e in prompt.evidence
+        if e.kind == "tool"
+        and e.score >= ASKED_FOR
+        and CAPTIONER not in e.via
+        and (e.part == FAILED or not (_about_place(e) or _about_file(e)))
+    ]
+
+
+def file_asked_for(prompt: Prompt) -> bool:
+    """Whether the question fits what the scene's own file tells: its size, bands, resolution, date."""
+    return any(
+        e.kind == "tool" and e.score >= ASKED_FOR and e.part != FAILED and _about_file(e) for e in prompt.evidence
+    )
+
+
+def said_by(items: Sequence[Evidence]) -> list[str]:
+    """Cited sentences of some results: of a few all that they say, of many the first sentence of each."""
+    most = _MOST_SAID if len(items) <= 2 else 1
+    return [
+        cite(" ".join(sentence.split()), (item.number,))
+        for item in items
+        for sentence in sentences(unmark(item.text))[:most]
+    ]
 
 
 def said_of_content(prompt: Prompt) -> list[str]:

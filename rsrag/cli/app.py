@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from .. import __version__
-from . import ask, classify, doctor, kb, plugins, search, settings, show, train
+from . import ask, chat, classify, doctor, evaluate, kb, plugins, search, settings, show, tools, train
 from .session import Session
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -50,6 +50,7 @@ def build(arguments: Sequence[str] = ()) -> typer.Typer:
         context.obj = session
 
     app.command("ask")(ask.ask)
+    app.command("chat")(chat.chat)
     app.command("search")(search.search)
     app.command("classify")(classify.classify)
     app.command("caption")(classify.caption)
@@ -57,8 +58,10 @@ def build(arguments: Sequence[str] = ()) -> typer.Typer:
     app.add_typer(kb.app, name="kb")
     app.add_typer(settings.app, name="config")
     app.command("doctor")(doctor.doctor)
+    app.add_typer(tools.app, name="tools")
     app.add_typer(plugins.app, name="plugins")
     app.add_typer(train.app, name="train")
+    app.add_typer(evaluate.app, name="eval")
     session.add_commands(app)
     return app
 

@@ -7,11 +7,18 @@ from typing import Annotated
 import typer
 
 from .session import (
+    AroundOption,
+    BandsOption,
     FacetOption,
+    FromSensorOption,
     ImageOption,
     JsonOption,
     KbOption,
+    MaxCloudOption,
+    MaxGsdOption,
     NearOption,
+    SeasonOption,
+    SensorOption,
     WhenOption,
     WithinOption,
     session_of,
@@ -22,15 +29,25 @@ def ask(
     context: typer.Context,
     text: Annotated[str, typer.Argument(metavar="TEXT", help="The question; - reads it from stdin.")],
     image: ImageOption = None,
+    bands: BandsOption = "",
+    sensor: SensorOption = "",
     region: Annotated[str, typer.Option(metavar="X,Y,W,H", help="Only this part of the (first) image.")] = "",
     near: NearOption = "",
     within: WithinOption = "",
+    around: AroundOption = "",
     when: WhenOption = "",
+    season: SeasonOption = "",
+    max_gsd: MaxGsdOption = None,
+    max_cloud: MaxCloudOption = None,
+    from_sensor: FromSensorOption = None,
     facet: FacetOption = None,
     k: Annotated[int | None, typer.Option("-k", min=1, max=200, help="Passages that become evidence.")] = None,
     model: Annotated[str | None, typer.Option(help="Who writes the answer.")] = None,
     kb: KbOption = "",
     as_json: JsonOption = False,
+    stream: Annotated[
+        bool, typer.Option("--stream", help="Write the answer as it comes; with --json, one object per line.")
+    ] = False,
 ) -> None:
     """Answer a question from the knowledge base, with sources.
 
@@ -42,7 +59,9 @@ def ask(
         text = typer.get_binary_stream("stdin").read().decode("utf-8", "replace")
     if not text.strip() and not image:
         raise typer.BadParameter("the question is empty.")
-    from .render import answer_json, print_answer
+    from ..types import Done
+    from .events import as_lines, as_text
+    from .render import answer_json, print_answer, print_sources
 
     with session.kb(kb) as store:
         assistant = session.assistant(store)
@@ -50,19 +69,27 @@ def ask(
             text,
             image or None,
             region=region or None,
+            bands=bands,
+            sensor=sensor,
             near=near or None,
             within=within or None,
+            around=around or None,
             when=when or None,
+            season=season or None,
+            max_gsd=max_gsd,
+            max_cloud=max_cloud,
+            from_sensor=from_sensor or (),
             facets=facet or (),
         )
-        answer = None
+        events = assistant.run(query)
+        if stream and as_json:
+            as_lines(events, store)
+            return
+        if stream:
+            print_sources(session, as_text(events, session), query.scenes)
+            return
         with session.err.status("Looking ..."):
-            from ..types import Done
-
-            for event in assistant.run(query):
-                if isinstance(event, Done):
-                    answer = event.answer
-        assert answer is not None
+            answer = next(event.answer for event in events if isinstance(event, Done))
         if as_json:
             session.json(answer_json(answer, store))
             return

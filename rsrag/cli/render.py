@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..confidence import strength
-from ..types import Answer, Classification, Evidence, Hit, Scene
+from ..types import Answer, Classification, Evidence, Hit, Scene, lettered
 from .control import harmless
 
 if TYPE_CHECKING:
@@ -23,17 +23,26 @@ def print_answer(session: Session, answer: Answer, scenes: Sequence[Scene]) -> N
 
     text = harmless(answer.text)
     session.out.print(Markdown(_keep_brackets(text)))
+    print_sources(session, answer, scenes)
+
+
+def print_sources(session: Session, answer: Answer, scenes: Sequence[Scene]) -> None:
+    """What stands under an answer: the images, the sources it cites, the pictures that tools drew, warnings."""
     if scenes:
         session.out.print()
-        for letter, scene in zip("ABCDEFGHIJKLMNOPQRSTUVWXYZ", scenes, strict=False):
-            session.out.print(f"[A] {scene.uri}".replace("[A]", f"[{letter}]"), style="dim", markup=False)
+        for letter, scene in lettered(scenes):
+            session.out.print(harmless(f"[{letter}] {scene.uri}"), style="dim", markup=False)
     if answer.citations:
         session.out.print()
         session.out.print(sources_table(answer.citations))
+    for item in answer.citations:
+        for picture in item.images if item.kind == "tool" else ():
+            session.out.print(harmless(f"picture of [{item.number}]: {picture}"), markup=False, soft_wrap=True)
     rest = len(answer.evidence) - len(answer.citations)
     parts = [f"{rest} more looked at" if rest > 0 else "", f"model {answer.model}"]
     total = sum(answer.seconds.values())
-    parts += [f"{total:.1f} s", "rsrag show ID tells more" if answer.citations else ""]
+    tokens = answer.usage.input_tokens + answer.usage.output_tokens if answer.usage else 0
+    parts += [f"{tokens:,} tokens" if tokens else "", f"{total:.1f} s", "rsrag show ID tells more" if answer.citations else ""]
     session.note(" · ".join(p for p in parts if p))
     for warning in answer.warnings:
         session.warn(harmless(warning))
@@ -44,24 +53,27 @@ def _keep_brackets(text: str) -> str:
     return re.sub(r"\[(\d+|[A-Z])\]", r"\\[\1\\]", text)
 
 
-def sources_table(evidence: Sequence[Evidence]) -> Any:
-    """Numbered sources in a compact table."""
+def sources_table(
+    evidence: Sequence[Evidence], *, ids: bool = True, narrow: bool = False, marked: Collection[int] = ()
+) -> Any:
+    """Numbered sources in a compact table; without `ids` where a number finds them, `narrow` for 40 columns. Those
+    whose numbers are `marked` get a star."""
     from rich.table import Table
 
-    table = Table(box=None, padding=(0, 1), pad_edge=False, show_header=True, header_style="dim")
+    table = Table(box=None, padding=(0, 1), pad_edge=False, show_header=not narrow, header_style="dim")
     table.add_column("", no_wrap=True)
     table.add_column("Source", ratio=5, overflow="fold")
-    table.add_column("From", ratio=4, overflow="fold")
+    if not narrow:
+        table.add_column("From", ratio=4, overflow="fold")
     table.add_column("Match", no_wrap=True)
-    table.add_column("ID", no_wrap=True, style="dim")
+    if ids:
+        table.add_column("ID", no_wrap=True, style="dim")
     for item in evidence:
-        table.add_row(
-            f"[{item.number}]".replace("[", r"\["),
-            _escape(_title(item)),
-            _escape(_origin(item)),
-            "" if item.kind == "tool" else _match(item.z, item.kind, item.via),
-            _short_id(item.key),
-        )
+        match = "" if item.kind == "tool" else _match(item.z, item.kind, item.via)
+        star = "*" if item.number in marked else ""
+        row = [f"[{item.number}]{star}".replace("[", r"\["), escaped(_title(item))]
+        row += [] if narrow else [escaped(_origin(item))]
+        table.add_row(*row, match, *([_short_id(item.key)] if ids else []))
     return table
 
 
@@ -87,7 +99,7 @@ def _short_id(key: str) -> str:
     return key.removeprefix("chunk:")[:8] if key.startswith("chunk:") else ""
 
 
-def _escape(text: str) -> str:
+def escaped(text: str) -> str:
     from rich.markup import escape
 
     return escape(text)
@@ -110,8 +122,8 @@ def print_hits(session: Session, hits: Sequence[Hit]) -> None:
         what = f"image {chunk.image}" if chunk.kind == "image" else chunk.text.removeprefix(f"{chunk.title}: ")
         table.add_row(
             str(rank),
-            _escape(harmless(chunk.title)),
-            _escape(" ".join(harmless(what).split())),
+            escaped(harmless(chunk.title)),
+            escaped(" ".join(harmless(what).split())),
             _match(hit.z, chunk.kind, hit.lanes),
             chunk.id[:8],
         )
@@ -158,6 +170,9 @@ def answer_json(answer: Answer, kb: KnowledgeBase) -> dict[str, Any]:
         "invalid_markers": list(answer.invalid_markers),
         "warnings": list(answer.warnings),
         "seconds": {stage: round(value, 4) for stage, value in answer.seconds.items()},
+        "usage": {"input_tokens": answer.usage.input_tokens, "output_tokens": answer.usage.output_tokens}
+        if answer.usage
+        else None,
     }
 
 
@@ -183,6 +198,8 @@ def evidence_json(item: Evidence, kb: KnowledgeBase) -> dict[str, Any]:
         "score": round(item.score, 6),
         "strength": strength(item.z, item.kind) if item.z is not None else None,
         "bbox": list(item.bbox.as_tuple()) if item.bbox else None,
+        "values": {name: {"value": v.value, "unit": v.unit} for name, v in item.values.items()},
+        "pictures": list(item.images) if item.kind == "tool" else [],
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import math
 import os
 import sqlite3
 import threading
@@ -17,14 +18,15 @@ from urllib.parse import quote
 
 from ..errors import StoreError
 from ..types import BBox, Chunk, Fact, Provenance, Record
-from .filters import Condition, facet_values
+from .filters import Condition, as_number, facet_values
+from .migrations import SCHEMA_VERSION, migrate, month_bits
+from .places import to_wkb
 from .words import spellings
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-SCHEMA_VERSION = 1
 ENOUGH_TO_TELL_CHANCE = 50
 APPLICATION_ID = 0x72737261  # "rsra": tells a catalog from any other SQLite file
 
@@ -106,11 +108,27 @@ class Catalog:
                 if db.execute("PRAGMA user_version").fetchone()[0] == 0:
                     self._create(db)
         version = db.execute("PRAGMA user_version").fetchone()[0]
+        if 0 < version < SCHEMA_VERSION:
+            version = self._bring_up_to_date()
         if version != SCHEMA_VERSION:
             raise StoreError(
                 f"{self.path} has schema version {version}; this rsrag reads {SCHEMA_VERSION}.",
                 "Use the rsrag that made it, or export it there and import it here.",
             )
+
+    def _bring_up_to_date(self) -> int:
+        if self.read_only:
+            raise StoreError(
+                f"{self.path} was made by an older rsrag and has to be brought up to date, but may only be read.",
+                "Open it once where it can be written, or copy it there.",
+            )
+        with self.write() as db:
+            # Another process may have done it while this one waited for the transaction.
+            version = int(db.execute("PRAGMA user_version").fetchone()[0])
+            if version < SCHEMA_VERSION:
+                migrate(db, version)
+                _bump(db)
+            return max(version, SCHEMA_VERSION)
 
     def _create(self, db: sqlite3.Connection) -> None:
         script = (Path(__file__).parent / "schema.sql").read_text(encoding="utf-8")
@@ -232,8 +250,8 @@ class Catalog:
         return int(self.db.execute(f"SELECT count(*) FROM {table} WHERE {where}", arguments).fetchone()[0])
 
     def count_chunks(self, condition: Condition) -> int:
-        sql = f"SELECT count(*) FROM {_CHUNK_TABLES} WHERE {condition.sql}"
-        return int(self.db.execute(sql, condition.arguments).fetchone()[0])
+        sql = f"SELECT count(*) FROM {_CHUNK_TABLES} WHERE {condition.seek}"
+        return int(self.db.execute(sql, condition.seek_arguments).fetchone()[0])
 
     def space_counts(self) -> dict[str, int]:
         return dict(self.db.execute("SELECT space, count(*) FROM vectors GROUP BY space"))
@@ -276,10 +294,11 @@ class Catalog:
     ) -> None:
         box = record.bbox.as_tuple() if record.bbox else (None,) * 4
         acquired = record.acquired.timestamp() if record.acquired else None
+        until = record.acquired_until.timestamp() if record.acquired_until else None
         rowid = db.execute(
             """INSERT INTO records (source, id, subject, title, aliases, url, license, attribution, facets,
-                   west, south, east, north, acquired, version, vectors)
-               VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)""",
+                   west, south, east, north, acquired, version, vectors, acquired_until, months, local_months)
+               VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)""",
             (
                 source,
                 record.id,
@@ -294,6 +313,8 @@ class Catalog:
                 acquired,
                 version,
                 record.vectors,
+                until,
+                *month_bits(acquired, until, record.bbox),
             ),
         ).lastrowid
         db.executemany(
@@ -324,14 +345,16 @@ class Catalog:
             [(name, rowid, weight) for name in spellings(record.title, record.aliases)],
         )
         db.executemany(
-            "INSERT INTO facets VALUES (?, ?, ?)",
-            [(rowid, key, value) for key, many in record.facets.items() for value in facet_values(many)],
+            "INSERT INTO facets VALUES (?, ?, ?, ?)",
+            [(rowid, key, v, as_number(v)) for key, many in record.facets.items() for v in facet_values(many)],
         )
         if record.bbox:
             db.executemany(
                 "INSERT INTO boxes (west, east, south, north, record) VALUES (?, ?, ?, ?, ?)",
                 [(w, e, s, n, rowid) for w, s, e, n in record.bbox.parts()],
             )
+            if record.footprint:
+                db.execute("INSERT INTO footprints VALUES (?, ?)", (rowid, to_wkb(record.footprint)))
 
     def _drop_records(self, db: sqlite3.Connection, where: str, arguments: Sequence[Any]) -> int:
         rows = [row[0] for row in db.execute(f"SELECT rowid FROM records WHERE {where}", arguments)]
@@ -346,7 +369,7 @@ class Catalog:
             box = db.execute("SELECT west, south, east, north FROM records WHERE rowid = ?", (rowid,)).fetchone()
             if box[0] is not None:
                 db.execute("DELETE FROM boxes WHERE id IN (SELECT id FROM boxes WHERE record = ?)", (rowid,))
-            for table in ("chunks", "facts", "facets", "names"):
+            for table in ("chunks", "facts", "facets", "names", "footprints"):
                 db.execute(f"DELETE FROM {table} WHERE record = ?", (rowid,))
             db.execute("DELETE FROM records WHERE rowid = ?", (rowid,))
         return len(rows)
@@ -491,8 +514,8 @@ class Catalog:
     def hashes(self, kind: str, condition: Condition, limit: int) -> list[str]:
         """Distinct content hashes of the chunks that satisfy a condition, at most `limit`."""
         rows = self.db.execute(
-            f"SELECT DISTINCT c.content_hash FROM {_CHUNK_TABLES} WHERE c.kind = ? AND {condition.sql} LIMIT ?",
-            (kind, *condition.arguments, limit),
+            f"SELECT DISTINCT c.content_hash FROM {_CHUNK_TABLES} WHERE c.kind = ? AND {condition.seek} LIMIT ?",
+            (kind, *condition.seek_arguments, limit),
         )
         return [row[0] for row in rows]
 
@@ -525,46 +548,43 @@ class Catalog:
             found += [(name, rowid, bool(vectors)) for name, rowid, vectors, _ in rows]
         return found
 
-    def records_in(self, polygon: Mapping[str, Any]) -> list[int]:
-        """Rowids of the records whose box touches a GeoJSON polygon."""
-        from shapely import box as rectangle
-        from shapely import prepare
-        from shapely.geometry import shape
-
-        area = shape(polygon)
-        prepare(area)
-        west, south, east, north = area.bounds
-        rows = self.db.execute(
-            """SELECT record, west, south, east, north FROM boxes
-               WHERE west <= ? AND east >= ? AND south <= ? AND north >= ?""",
-            (east, west, north, south),
-        )
-        return sorted({record for record, *sides in rows if area.intersects(rectangle(*sides))})
-
     def records_near(
         self, box: BBox, condition: Condition, limit: int
     ) -> list[tuple[int, tuple[float, float, float, float]]]:
-        """(record rowid, (w, s, e, n)) of records whose box touches `box`."""
+        """(record rowid, (w, s, e, n)) of the records in `box` that satisfy a condition, nearest its middle first."""
+        lon, lat = box.center
         found: dict[int, tuple[float, float, float, float]] = {}
         for west, south, east, north in box.parts():
+            # Degrees of longitude are shorter away from the equator. Over the antimeridian 360 degrees are none.
             rows = self.db.execute(
-                """SELECT record, west, south, east, north FROM boxes
-                   WHERE west <= ? AND east >= ? AND south <= ? AND north >= ? LIMIT ?""",
-                (east, west, north, south, limit),
+                f"""SELECT b.record, b.west, b.south, b.east, b.north,
+                        abs((b.west + b.east) / 2 - ?) AS across, (b.south + b.north) / 2 - ? AS up
+                    FROM boxes b JOIN records r ON r.rowid = b.record
+                    WHERE b.west <= ? AND b.east >= ? AND b.south <= ? AND b.north >= ? AND EXISTS (
+                        SELECT 1 FROM chunks c JOIN sources s ON s.name = r.source
+                        WHERE c.record = r.rowid AND {condition.sql})
+                    ORDER BY min(across, 360 - across) * min(across, 360 - across) * ? + up * up LIMIT ?""",
+                (lon, lat, east, west, north, south, *condition.arguments, math.cos(math.radians(lat)) ** 2, limit),
             )
-            for record, *values in rows:
-                found[record] = tuple(values)
-        if condition.is_trivial or not found:
-            return list(found.items())
-        allowed: set[int] = set()
-        for part in _batched(list(found), 800):
-            rows = self.db.execute(
-                f"""SELECT DISTINCT r.rowid FROM {_CHUNK_TABLES}
-                    WHERE r.rowid IN ({",".join("?" * len(part))}) AND {condition.sql}""",
-                (*part, *condition.arguments),
-            )
-            allowed.update(row[0] for row in rows)
-        return [item for item in found.items() if item[0] in allowed]
+            found.update((record, (w, s, e, n)) for record, w, s, e, n, *_ in rows)
+        return list(found.items())
+
+    def footprint(self, source: str, record: str) -> bytes | None:
+        """The outline of a record as WKB, where it has one."""
+        row = self.db.execute(
+            "SELECT f.wkb FROM footprints f JOIN records r ON r.rowid = f.record WHERE r.source = ? AND r.id = ?",
+            (source, record),
+        ).fetchone()
+        return row[0] if row else None
+
+    def source_names(self) -> list[str]:
+        return [row[0] for row in self.db.execute("SELECT name FROM sources ORDER BY name")]
+
+    def facet_texts(self, keys: Sequence[str]) -> list[str]:
+        """The different values of some facets, as text."""
+        marks = ",".join("?" * len(keys))
+        rows = self.db.execute(f"SELECT DISTINCT value FROM facets WHERE key IN ({marks}) ORDER BY value", keys)
+        return [row[0] for row in rows]
 
     def facet_keys(self) -> list[str]:
         return [row[0] for row in self.db.execute("SELECT DISTINCT key FROM facets ORDER BY key")]

@@ -15,16 +15,21 @@ CREATE TABLE sources (
     license TEXT NOT NULL DEFAULT '', options TEXT NOT NULL DEFAULT '{}', added TEXT NOT NULL, updated TEXT NOT NULL
 ) WITHOUT ROWID;
 
+-- `acquired` and `acquired_until` are seconds since 1970 in UTC. `months` has a bit for each month between them;
+-- `local_months` the same six months later south of the equator, NULL where no place tells which half it is.
 CREATE TABLE records (
     rowid INTEGER PRIMARY KEY AUTOINCREMENT, source TEXT NOT NULL REFERENCES sources (name), id TEXT NOT NULL,
     subject TEXT NOT NULL, title TEXT NOT NULL, aliases TEXT NOT NULL DEFAULT '', url TEXT NOT NULL DEFAULT '',
     license TEXT NOT NULL DEFAULT '', attribution TEXT NOT NULL DEFAULT '', facets TEXT NOT NULL DEFAULT '{}',
     west REAL, south REAL, east REAL, north REAL, acquired REAL, version TEXT NOT NULL,
-    vectors INTEGER NOT NULL DEFAULT 1,
+    vectors INTEGER NOT NULL DEFAULT 1, acquired_until REAL, months INTEGER, local_months INTEGER,
     UNIQUE (source, id)
 );
 CREATE INDEX records_subject ON records (subject);
 CREATE INDEX records_acquired ON records (acquired) WHERE acquired IS NOT NULL;
+CREATE INDEX records_until ON records (acquired_until) WHERE acquired_until IS NOT NULL;
+CREATE INDEX records_months ON records (months);
+CREATE INDEX records_local_months ON records (local_months);
 
 -- Never reuses a rowid: a reader between two statements must not meet another chunk under an old number.
 CREATE TABLE chunks (
@@ -42,10 +47,12 @@ CREATE TABLE facts (
 CREATE INDEX facts_subject ON facts (subject, attribute);
 CREATE INDEX facts_record ON facts (record);
 
+-- `number` is the value where it is one, so that 9 < 10.
 CREATE TABLE facets (
-    record INTEGER NOT NULL REFERENCES records (rowid), key TEXT NOT NULL, value TEXT NOT NULL
+    record INTEGER NOT NULL REFERENCES records (rowid), key TEXT NOT NULL, value TEXT NOT NULL, number REAL
 );
 CREATE INDEX facets_value ON facets (key, value);
+CREATE INDEX facets_number ON facets (key, number) WHERE number IS NOT NULL;
 CREATE INDEX facets_record ON facets (record);
 
 -- Titles and aliases as a question may spell them (folded), so that whole names are found; `weight` ranks namesakes.
@@ -70,6 +77,9 @@ CREATE TABLE departed (space TEXT NOT NULL, content_hash TEXT NOT NULL, PRIMARY 
 
 -- A box over the antimeridian has two rows.
 CREATE VIRTUAL TABLE boxes USING rtree (id, west, east, south, north, +record INTEGER);
+
+-- Outlines of the records whose box claims too much, as WKB in degrees, cut at the antimeridian.
+CREATE TABLE footprints (record INTEGER PRIMARY KEY REFERENCES records (rowid), wkb BLOB NOT NULL);
 
 -- A gazetteer's entries (records without vectors) are found by whole names, not by words.
 CREATE VIEW chunk_words AS

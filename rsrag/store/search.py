@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 import threading
 from collections import OrderedDict
@@ -10,11 +11,13 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..confidence import z_score
-from ..types import Chunk, Filter, Hit, Query, Scene
+from ..filtering import demands
+from ..types import Chunk, Fact, Filter, Hit, Query, Scene
 from .catalog import Catalog
 from .filters import Condition, condition
 from .index import ExactIndex, VectorIndex
 from .nearness import grown, kilometres
+from .places import beside_box, touching_circle, touching_polygon
 from .spaces import KIND, Space, Spaces
 from .words import longest, match_expression, possible_names
 
@@ -35,6 +38,7 @@ MOST_OF_ONE = 8
 
 _REMEMBERED_QUERIES = 64
 _REMEMBERED_SEARCHES = 16
+_REMEMBERED_PLACES = 4
 _LEAST_DEPTH = 50
 
 
@@ -49,6 +53,7 @@ class Searches:
         self._generation = self.catalog.generation()
         self._remembered: OrderedDict[tuple[Any, ...], NDArray[np.float32]] = OrderedDict()
         self._searched: OrderedDict[tuple[Any, ...], tuple[int, list[tuple[Chunk, float]]]] = OrderedDict()
+        self._places: OrderedDict[tuple[Any, ...], tuple[tuple[int, ...] | None, tuple[int, ...]]] = OrderedDict()
         self._lock = threading.RLock()
         self._small: dict[str, tuple[int, ExactIndex | None]] = {}
 
@@ -57,9 +62,32 @@ class Searches:
         return self.catalog.count("chunks")
 
     def condition(self, where: Filter, exclude: Sequence[str] = ()) -> Condition:
-        """A filter as SQL; a polygon becomes the records that touch it."""
-        inside = self.catalog.records_in(where.polygon) if where.polygon else None
-        return condition(where, exclude, inside)
+        """A filter as SQL; what takes geometry becomes the records that touch it, or do not."""
+        inside, outside = self._placed(where) if where.polygon or where.circle or where.box else (None, ())
+        return condition(where, exclude, inside, outside)
+
+    def _placed(self, where: Filter) -> tuple[tuple[int, ...] | None, tuple[int, ...]]:
+        """(records inside polygon and circle, None without either; records beside the box), remembered for a while:
+        every lane asks again."""
+        key = (self.catalog.generation(), where.box, where.circle, json.dumps(where.polygon))
+        with self._lock:
+            known = self._places.get(key)
+        if known is not None:
+            return known
+        db = self.catalog.db
+        inside: set[int] | None = None
+        if where.polygon:
+            inside = touching_polygon(db, where.polygon)
+        if where.circle:
+            near = touching_circle(db, where.circle)
+            inside = near if inside is None else inside & near
+        outside = beside_box(db, where.box) if where.box else set()
+        placed = (None if inside is None else tuple(sorted(inside)), tuple(sorted(outside)))
+        with self._lock:
+            self._places[key] = placed
+            while len(self._places) > _REMEMBERED_PLACES:
+                self._places.popitem(last=False)
+        return placed
 
     def search_vectors(
         self, query: Query, space: Space, by: Literal["scene", "text"], k: int, lane: str = ""
@@ -218,7 +246,7 @@ class Searches:
         for chunk in ranked:
             distance = min(kilometres(p.center, chunk.bbox.center) for p in places) if chunk.bbox else 0.0
             hits.append(Hit(chunk, -distance, {lane: (len(hits) + 1, -distance)}))
-        return hits
+        return hits[:k]  # a record may have brought both a passage and an image
 
     def chunks_of(self, subjects: Sequence[str], where: Filter | None = None, kind: str = "text") -> list[Chunk]:
         """All chunks of some subjects, in the order they were written: the second half of the join."""
@@ -232,9 +260,38 @@ class Searches:
             "ORDER BY c.rowid LIMIT 500",
         )
 
+    def facts_of(self, subjects: Sequence[str], where: Filter | None = None) -> list[tuple[str, list[str], list[Fact]]]:
+        """(subject, its titles and aliases, its facts) of each subject that has facts, in the order given."""
+        cond = self.condition(where or Filter())
+        marks = ",".join("?" * len(subjects))
+        rows = self.catalog.db.execute(
+            f"""SELECT r.subject, r.title, r.aliases, f.attribute, f.value, f.number, f.unit, f.whenn
+                FROM facts f JOIN records r ON r.rowid = f.record JOIN sources s ON s.name = r.source
+                JOIN chunks c ON c.rowid = (SELECT min(rowid) FROM chunks WHERE record = r.rowid)
+                WHERE r.subject IN ({marks}) AND {cond.sql} ORDER BY f.rowid""",
+            (*subjects, *cond.arguments),
+        )
+        found: dict[str, tuple[dict[str, None], list[Fact]]] = {subject: ({}, []) for subject in subjects}
+        for subject, title, aliases, attribute, value, number, unit, when in rows:
+            names, facts = found[subject]
+            names |= dict.fromkeys([title, *filter(None, aliases.split(" | "))])
+            whole = number is not None and "." not in value and "e" not in value.lower()
+            figure = value if number is None else int(value) if whole else number
+            facts.append(Fact(subject, attribute, figure, unit, when))
+        return [(subject, list(names), facts) for subject, (names, facts) in found.items() if facts]
+
     def count_kept(self, where: Filter) -> tuple[int, int]:
         """(chunks that a filter leaves, chunks in all)."""
         return self.catalog.count_chunks(self.condition(where)), len(self)
+
+    def explain(self, where: Filter) -> str:
+        """How many chunks a filter leaves, and each of its demands on place, time and facets alone."""
+        kept, total = self.count_kept(where)
+        said = f"the filters left {kept:,} of {total:,} passages and images to search"
+        alone = demands(where)
+        if len(alone) > 1:
+            said += f" ({'; '.join(f'{words}: {self.count_kept(one)[0]:,}' for words, one in alone)})"
+        return said
 
     def titles(self, subjects: Sequence[str]) -> dict[str, str]:
         """A name for each subject: the title of a record with text where there is one, else of any."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,11 +25,19 @@ def create(kind: str, name: str, **options: Any) -> Any:
     return _installed_plugins().create(kind, name, **options)
 
 
-def open_scene(uri: PathLike, plugins: Plugins | None = None) -> Scene:
-    """Open an image file. Raises `SceneError`; see `rsrag.scene.open_scene`."""
+def open_scene(
+    uri: PathLike,
+    plugins: Plugins | None = None,
+    *,
+    bands: str | Sequence[str] = (),
+    sensor: str = "",
+    remote: bool = False,
+) -> Scene:
+    """Open an image file; http(s):// and s3:// with `remote`. `bands` (names or roles in file order) or `sensor` (a
+    profile) say what its bands are. Raises `SceneError` and `UsageError`; see `rsrag.scene.open_scene`."""
     from .scene import open_scene as opener
 
-    return opener(uri, plugins or _installed_plugins())
+    return opener(uri, plugins or _installed_plugins(), bands=bands, sensor=sensor, remote=remote)
 
 
 @functools.cache
@@ -115,6 +123,7 @@ def make_assistant(config: configuration.Config, kb: KnowledgeBase) -> Assistant
         tools=config["run_tools"],
         tool_calls=config["tool_calls"],
         tool_seconds=config["tool_seconds"],
+        remote_scenes=config["remote_scenes"],
         model_options=config.table("models", model.partition(":")[0]) if isinstance(model, str) else None,
         component_options={kind: config.table(f"{kind}s") for kind in ("retriever", "reranker", "captioner", "tool")},
     )

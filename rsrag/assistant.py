@@ -121,32 +121,53 @@ class Assistant:
         """Like `ask`, as events: Retrieved, ToolStarted, ToolDone, Text ..., Done(answer). Closing it cancels."""
         return self.run(self.query(text, image, **options))
 
-    def caption(self, image: PathLike | Scene) -> Answer:
-        """Describe an image in a sentence or two, with what the description rests on."""
-        return _last(self.run(self.query("", image, task="caption")))
+    def caption(self, image: PathLike | Scene, **options: Any) -> Answer:
+        """Describe an image in a sentence or two, with what the description rests on. Options are those of `query`."""
+        return _last(self.run(self.query("", image, task="caption", **options)))
 
     def search(self, text: str = "", image: Images = None, **options: Any) -> list[Hit]:
         """Chunks that match a text, look like an image, or lie near a place; best first. See `query`."""
         return list(self.search_all(self.query(text, image, task="search", **options)).hits)
 
     @overload
-    def classify(self, image: PathLike | Scene, labels: Sequence[str]) -> Classification: ...
+    def classify(
+        self, image: PathLike | Scene, labels: Sequence[str], *, bands: str | Sequence[str] = ..., sensor: str = ...
+    ) -> Classification: ...
     @overload
     def classify(
-        self, image: list[Any] | tuple[Any, ...], labels: Sequence[str], *, plain: bool = ..., progress: Progress = ...
+        self,
+        image: list[Any] | tuple[Any, ...],
+        labels: Sequence[str],
+        *,
+        plain: bool = ...,
+        progress: Progress = ...,
+        bands: str | Sequence[str] = ...,
+        sensor: str = ...,
     ) -> Classifications: ...
     def classify(
-        self, image: Any, labels: Sequence[str], *, plain: bool = False, progress: Progress = no_progress
+        self,
+        image: Any,
+        labels: Sequence[str],
+        *,
+        plain: bool = False,
+        progress: Progress = no_progress,
+        bands: str | Sequence[str] = (),
+        sensor: str = "",
     ) -> Classification | Classifications:
         """How well each label fits an image, by the encoder's prompts; or each of a list of images and folders.
 
         A list is classified as a whole: its own structure sharpens what the prompts say, unless `plain`; see
         `rsrag.classification`. `progress` is called with (images done, images in all, what is being done).
+        `bands` and `sensor` as in `query`.
         Raises `RsragError` for fewer than two labels, and when no image of a list can be read.
         """
+
+        def opened(item: PathLike | Scene) -> Scene:
+            return self._scene(item, bands, sensor)
+
         if _is_many(image):
-            return classify_all(self.kb.encoder, image, labels, self._scene, plain=plain, progress=progress)
-        return classify_one(self.kb.encoder, self._scene(image), labels)
+            return classify_all(self.kb.encoder, image, labels, opened, plain=plain, progress=progress)
+        return classify_one(self.kb.encoder, opened(image), labels)
 
     def chat(self, **settings: Any) -> Conversation:
         """A conversation: scenes, evidence numbers and earlier turns are remembered. `settings` are options of `query`

@@ -28,6 +28,7 @@ DEFAULTS: Final[Mapping[str, Any]] = {
     "tool_calls": 8,
     "tool_seconds": 120.0,
     "wait": 30.0,
+    "remote_scenes": False,
 }
 TABLES: Final = ("encoders", "models", "sources", "captioners", "retrievers", "rerankers", "tools", "plugins")
 PLUGIN_SETTINGS: Final[Mapping[str, str]] = {
@@ -50,6 +51,7 @@ HELP: Final[Mapping[str, str]] = {
     "tool_calls": "how many tools a model may call for one answer",
     "tool_seconds": "for how many seconds a model may go on calling tools",
     "wait": "seconds a second writer waits for the first",
+    "remote_scenes": "whether images on servers may be read: http(s):// and s3://",
 }
 # What a project file may set without `rsrag config trust`: nothing here runs code or reaches a network.
 HARMLESS: Final = frozenset({"fusion", "alpha", "k", "run_tools", "tool_calls", "tool_seconds", "wait", "reranker"})

@@ -191,8 +191,8 @@ def _pulled(call: _Call, function: Callable[[], Any], seconds: Callable[[], floa
     try:
         while (item := call.told(lambda: next(items, _END), seconds())) is not _END:
             yield item
-    except PluginError:
-        running = False  # late or broken: a generator that still runs cannot be closed
+    except (PluginError, KeyboardInterrupt):
+        running = False  # late, broken or interrupted: a generator that still runs cannot be closed
         raise
     finally:
         if running and hasattr(items, "close"):

@@ -1,4 +1,4 @@
-"""Pixels in memory: ordinary images through Pillow, arrays, and the stretch to RGB that every reader shares."""
+"""Pixels in memory: ordinary images through Pillow, and arrays."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from .bands import roles_of
+from .display import SAMPLE_SIDE, as_rgb, fit, stretch
 from .errors import RsragError, SceneError, UsageError
+from .identity import Identity, InFile
 from .types import BBox, Scene
 
 if TYPE_CHECKING:
@@ -33,43 +36,10 @@ class Region(NamedTuple):
         return Region(self.x + x, self.y + y, w, h)
 
 
-def fit(width: int, height: int, max_side: int) -> tuple[int, int]:
-    """(width, height) with the longer side at most `max_side`; never enlarged, never 0."""
-    if max_side < 1:
-        raise UsageError(f"max_side {max_side} is not a size in pixels.", "Give 1 or more.")
-    scale = min(1.0, max_side / max(width, height))
-    return max(1, round(width * scale)), max(1, round(height * scale))
-
-
-def stretch(data: NDArray[Any], valid: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """Each band of (C, H, W) from its 2nd..98th percentile over `valid` pixels to 0..255; the rest is black.
-
-    In a colour picture a band keeps a span of at least a fifth of its brightness: open water or fresh snow,
-    stretched fully, would be coloured noise.
-    """
-    import numpy as np
-
-    out = np.zeros(data.shape, np.uint8)
-    for band, (values, usable) in enumerate(zip(data, valid, strict=True)):
-        usable = usable & np.isfinite(values)
-        if usable.any():
-            chosen = values[usable].astype(np.float64)
-            low, high = np.percentile(chosen, (2, 98))
-            if len(data) > 1 and 0 < low < high:
-                lack = max(0.0, 0.2 * high - (high - low)) / 2
-                low, high = low - lack, high + lack
-            # A band of one value has no contrast to show: mid-grey, so that it differs from "no data".
-            scaled = (chosen - low) * (255 / (high - low)) if high > low else np.full(chosen.shape, 127.0)
-            out[band][usable] = np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
-    return out
-
-
-def as_rgb(bands: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """(C, H, W) to contiguous (H, W, 3); one band becomes grey."""
-    import numpy as np
-
-    three = bands[:3] if len(bands) >= 3 else np.repeat(bands[:1], 3, axis=0)
-    return np.ascontiguousarray(three.transpose(1, 2, 0))
+def window_uri(uri: str, region: Region) -> str:
+    """The uri that opens that part of an image: `a.tif#xywh=1,2,3,4`, `a.nc#variable=x&xywh=1,2,3,4`."""
+    mark = "&" if "#variable=" in uri else "#"
+    return f"{uri}{mark}xywh={','.join(map(str, region))}"
 
 
 def select(data: NDArray[np.float32], bands: tuple[int, ...], uri: str) -> NDArray[np.float32]:
@@ -85,7 +55,7 @@ def check_bands(bands: tuple[int, ...], count: int, uri: str) -> None:
 
 
 @contextmanager
-def decoding(path: Path) -> Iterator[None]:
+def decoding(path: Path | str) -> Iterator[None]:
     """Turn whatever a decoder raises on damaged input (they raise nearly anything) into one SceneError."""
     try:
         yield
@@ -120,6 +90,7 @@ class ArrayReader:
     def scene(self) -> Scene:
         height, width, count = self._array.shape
         facts = {"dtype": str(self._array.dtype), "nodata": self._nodata, "bands": default_bands(count), **self._facts}
+        facts = {"roles": roles_of(facts["bands"])[0], **facts}
         return Scene(uri=self._uri, width=width, height=height, reader=self, **facts)
 
     def rgb(self, max_side: int) -> NDArray[np.uint8]:
@@ -152,16 +123,26 @@ class DecodedReader:
     """A scene's reader with its `rgb(max_side)` already in memory; all else is left to the original reader."""
 
     def __init__(self, scene: Scene, max_side: int) -> None:
-        self._original, self._max_side, self._rgb = scene.reader, max_side, scene.rgb(max_side)
+        self._scene, self._max_side, self._rgb = scene, max_side, scene.rgb(max_side)
 
     def rgb(self, max_side: int) -> NDArray[np.uint8]:
-        return shrink(self._rgb, max_side) if max_side <= self._max_side else self._original.rgb(max_side)
+        return shrink(self._rgb, max_side) if max_side <= self._max_side else self._scene.rgb(max_side)
 
     def read(self, bands: tuple[int, ...] = ()) -> NDArray[np.float32]:
-        return self._original.read(bands)
+        return self._scene.read(bands)
+
+    def reduced(self, bands: tuple[int, ...], max_side: int) -> NDArray[np.float32]:
+        return self._scene.read(bands, max_side)
+
+    def sample(self, bands: tuple[int, ...]) -> NDArray[np.float32]:
+        reader = self._scene.reader
+        values: NDArray[np.float32] = (
+            reader.sample(bands) if hasattr(reader, "sample") else self._scene.read(bands, SAMPLE_SIDE)
+        )
+        return values
 
     def window(self, x: int, y: int, w: int, h: int) -> Scene:
-        return self._original.window(x, y, w, h)
+        return self._scene.window(x, y, w, h)
 
 
 def shrink(rgb: NDArray[np.uint8], max_side: int) -> NDArray[np.uint8]:
@@ -251,13 +232,20 @@ class PillowReader:
             self.facts["bands"] = default_bands(1 if grey and "transparency" not in image.info else 3)
             if getattr(image, "is_animated", False):
                 self.facts["notes"].append("The file is animated; only its first frame is used.")
+        self.tags: dict[str, str] = {}
+        names = self.facts["bands"]
+        self.in_file = InFile(len(names), self.facts["dtype"], names, stem=path.stem)
         self._size = (height, width) if self._orientation >= 5 else (width, height)
+
+    def settle(self, identity: Identity) -> None:
+        """Take in what the bands are."""
+        identity.enter(self.facts)
 
     def scene(self) -> Scene:
         facts = {**self.facts, "notes": tuple(self.facts["notes"])}
         if self._region is None:
             return Scene(self._uri, *self._size, reader=self, **facts)
-        uri = f"{self._uri}#xywh={','.join(map(str, self._region))}"
+        uri = window_uri(self._uri, self._region)
         return Scene(uri, self._region.w, self._region.h, reader=self, **facts)
 
     def window(self, x: int, y: int, w: int, h: int) -> Scene:

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from .chunking import NAME_PARTS, chunk, chunk_id, provenance, spoken
 from .errors import PluginError, RsragError, UsageError
+from .geojson import read_shape
 from .guarded import checked_vectors
 from .plugins import Plugins
 from .scene import decoded, open_scene
@@ -491,6 +492,11 @@ def _fault(record: Record) -> str:
         return "its text holds characters that are no Unicode text (half of a surrogate pair)."
     except (TypeError, ValueError, RecursionError) as error:
         return f"its facets cannot be stored ({error})."
+    if record.footprint:
+        try:
+            read_shape(record.footprint, "its footprint")
+        except UsageError as error:
+            return error.message
     return ""
 
 

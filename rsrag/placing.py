@@ -4,26 +4,123 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from .types import BBox
 
 Transform = tuple[float, ...]
 
 
-def georeference(source: Any) -> tuple[str | None, Transform | None, list[str]]:
-    """(CRS, pixel-to-map transform a, b, c, d, e, f, notes); ground control points count when nothing else does."""
-    if source.crs:
-        return source.crs.to_string(), tuple(source.transform)[:6], []
-    points, crs = source.gcps
-    if points and crs:
+class Georeference(NamedTuple):
+    """CRS, pixel-to-map transform (a, b, c, d, e, f), what to know about them, and whether the two fit together:
+    without that the coordinates are kept, and lie nowhere."""
+
+    crs: str | None
+    transform: Transform | None
+    notes: list[str]
+    fits: bool = True
+
+
+def georeference(source: Any) -> Georeference:
+    """The georeference of a rasterio dataset; ground control points count when nothing else does."""
+    crs, t, notes = source.crs, tuple(source.transform)[:6], []
+    if not crs and _is_in_degrees(source):
+        from rasterio.crs import CRS
+
+        crs = CRS.from_epsg(4326)
+        notes.append("Its coordinates are in degrees, of no named system; they are taken as WGS 84.")
+    if not crs:
+        points, crs = source.gcps
+        if not (points and crs):
+            if source.transform.is_identity:
+                notes = ["Only RPCs place it on Earth, which are not used."] if source.rpcs else []
+                return Georeference(None, None, notes)
+            return Georeference(None, t, ["It has map coordinates but no coordinate reference system."])
         from rasterio.transform import from_gcps
 
-        note = f"Placed by {len(points)} ground control points; edges may be off by some pixels."
-        return crs.to_string(), tuple(from_gcps(points))[:6], [note]
-    if source.transform.is_identity:
-        return None, None, ["Only RPCs place it on Earth, which are not used."] if source.rpcs else []
-    return None, tuple(source.transform)[:6], ["It has map coordinates but no coordinate reference system."]
+        t = tuple(from_gcps(points))[:6]
+        notes.append(_how_well(points, t))
+    if not all(map(math.isfinite, t)) or abs(_determinant(t)) < 1e-24:
+        return Georeference(crs.to_string(), None, ["Its transform to map coordinates is degenerate and not used."])
+    if why := misfit(crs.to_string(), t, source.width, source.height):
+        return Georeference(crs.to_string(), t, [*notes, why], fits=False)
+    return Georeference(crs.to_string(), t, notes + ([] if notes else _orientation(t)))
+
+
+def _is_in_degrees(source: Any) -> bool:
+    """By the units of its axes, as netCDF's conventions have it where no grid mapping is named."""
+    return not source.transform.is_identity and {"degrees_north", "degrees_east"} <= set(source.tags().values())
+
+
+def _determinant(t: Transform) -> float:
+    return t[0] * t[4] - t[1] * t[3]
+
+
+def _how_well(points: Any, t: Transform) -> str:
+    """One affine transform cannot follow all control points: how far it misses them, in pixels."""
+    pixel = math.sqrt(abs(_determinant(t))) or math.inf
+    misses = [
+        math.hypot(t[0] * p.col + t[1] * p.row + t[2] - p.x, t[3] * p.col + t[4] * p.row + t[5] - p.y) for p in points
+    ]
+    return f"Placed by {len(points)} ground control points, to about {max(1, round(max(misses) / pixel)):,} pixels."
+
+
+def _orientation(t: Transform) -> list[str]:
+    size = math.sqrt(abs(_determinant(t)))
+    if max(abs(t[1]), abs(t[3])) > 1e-6 * size:
+        turn = math.degrees(math.atan2(t[3], t[0]))
+        return [f"It is rotated: its rows run {abs(turn):.3g} degrees off the map's horizontal."]
+    if t[4] > 0:
+        return ["It is stored with south at the top."]
+    return ["It is stored with east on the left."] if t[0] < 0 else []
+
+
+def misfit(crs: str, t: Transform, w: int, h: int) -> str:
+    """Why map coordinates cannot be of that CRS (degrees in a projection, metres in degrees, swapped axes), or ""."""
+    from pyproj import CRS
+
+    try:
+        system, (transformer, _) = CRS.from_user_input(crs), _to_degrees(crs)
+    except Exception:  # a local or engineering system
+        return ""
+    corners = [(t[0] * c + t[1] * r + t[2], t[3] * c + t[4] * r + t[5]) for c in (0, w) for r in (0, h)]
+    across, up = (max(abs(corner[axis]) for corner in corners) for axis in (0, 1))
+    pixel = math.sqrt(abs(_determinant(t)))
+    x, y = t[0] * w / 2 + t[1] * h / 2 + t[2], t[3] * w / 2 + t[4] * h / 2 + t[5]
+    where = f"Its coordinates ({x:.6g}, {y:.6g}) do not fit {_short(crs)}"
+    if system.is_geographic:
+        if up <= 90 + pixel and across <= 540 + pixel:  # some grids are registered to the middles of their cells
+            return ""
+        swapped = across <= 90 + pixel and up <= 540 + pixel
+        return f"{where}: latitude and longitude look swapped." if swapped else f"{where}: they are no degrees."
+    if not system.is_projected:
+        return ""
+    if across <= 180 and up <= 90 and pixel < 0.02:
+        return f"{where}: they look like degrees."
+    if _is_near(system, transformer.transform(x, y), 15):
+        return ""
+    if _is_near(system, transformer.transform(y, x), 3):
+        return f"{where}: its axes look swapped."
+    return f"{where}, which is made for another part of the Earth."
+
+
+def _is_near(system: Any, place: tuple[float, float], margin: float) -> bool:
+    """Whether a place (lon, lat) lies in the area that a CRS is made for, or within so many degrees of it."""
+    lon, lat = place
+    if not (math.isfinite(lon) and math.isfinite(lat)):
+        return False
+    area = system.area_of_use
+    if area is None:
+        return True
+    # Northern zones of UTM are used far into the south, with negative northings.
+    if not ("UTM" in system.name or area.south - margin <= lat <= area.north + margin):
+        return False
+    width = ((area.east - area.west) % 360 or 360) + 2 * margin
+    return width >= 360 or (lon - area.west + margin) % 360 <= width
+
+
+def _short(crs: str) -> str:
+    return crs if len(crs) < 30 else "its coordinate reference system"
 
 
 def moved(t: Transform, x: int, y: int) -> Transform:

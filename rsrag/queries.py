@@ -4,16 +4,32 @@ from __future__ import annotations
 
 import difflib
 import json
+import math
 import re
 from calendar import monthrange
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from operator import index
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, Protocol, cast
 
 from .errors import UsageError
-from .types import BBox, FacetValue, Filter, Interval
+from .geojson import read_shape, to_geojson
+from .seasons import parse_season
+from .types import BBox, Circle, Comparison, FacetValue, Filter, Interval, Season
+
+GSD_FACETS: Final = ("gsd_m", "gsd")
+CLOUD_FACETS: Final = ("cloud_cover", "eo:cloud_cover")
+SENSOR_FACETS: Final = ("sensor", "platform", "constellation", "instruments")
+"""What sources call the ground sample distance in metres, the cloud cover in percent, and who took the image."""
+
+
+class Vocabulary(Protocol):
+    """What a knowledge base knows by name; its catalog is one."""
+
+    def facet_keys(self) -> list[str]: ...
+    def facet_texts(self, keys: Sequence[str]) -> list[str]: ...
+    def source_names(self) -> list[str]: ...
 
 
 def parse_box(text: str | BBox | Sequence[float]) -> BBox:
@@ -24,7 +40,19 @@ def parse_box(text: str | BBox | Sequence[float]) -> BBox:
         west, south, east, north = (float(p) for p in _parts(text))
     except (TypeError, ValueError):
         raise UsageError(f"'{text}' is not a box.", "Give W,S,E,N in degrees, such as 4.0,51.8,4.6,52.0.") from None
+    if 45 <= south <= 90 < north <= 135 or -135 <= south < -90 <= north <= -45:
+        raise UsageError(
+            f"the box {text} goes over a pole.",
+            "One that holds a pole ends there (-180,80,180,90); or are latitude and longitude swapped?",
+        )
+    if max(abs(west), abs(east)) <= 360 and west < east:  # 170,-20,190,-10 goes on beyond 180
+        west, east = (-180.0, 180.0) if east - west >= 360 else (_within_180(west), _within_180(east))
     return BBox(west, south, east, north)
+
+
+def _within_180(lon: float) -> float:
+    """A longitude of -360..360 as one of -180..180; others as they are, to be refused."""
+    return lon - math.copysign(360, lon) if 180 < abs(lon) <= 360 else lon
 
 
 def parse_region(text: str | Sequence[int]) -> tuple[int, int, int, int]:
@@ -42,17 +70,20 @@ def _parts(value: Any) -> list[Any]:
 
 def parse_within(
     value: str | BBox | Sequence[float] | Mapping[str, Any],
-) -> tuple[BBox | None, Mapping[str, Any] | None]:
-    """(box, polygon) from a box, four numbers, a GeoJSON object or the path of a GeoJSON file. Raises `UsageError`."""
+) -> tuple[BBox | None, Mapping[str, Any] | None, tuple[str, ...]]:
+    """(box, polygon, notes) from a box, four numbers, a GeoJSON object or the path of a GeoJSON file.
+
+    `notes` say what was not plain: a polygon that crosses itself, or the antimeridian. Raises `UsageError`.
+    """
     if isinstance(value, BBox):
-        return value, None
+        return value, None, ()
     if isinstance(value, Mapping):
-        return None, _geometry(value, "the GeoJSON object")
+        return None, *_area(value, "the GeoJSON object")
     if not isinstance(value, str | Path):
-        return parse_box(value), None
+        return parse_box(value), None, ()
     value = str(value)
     if re.fullmatch(r"\s*[-+.\de]+\s*(,\s*[-+.\de]+\s*){3}", value):
-        return parse_box(value), None
+        return parse_box(value), None, ()
     path = Path(value)
     try:
         path = path.expanduser()
@@ -68,30 +99,27 @@ def parse_within(
         raise UsageError(f"{path} cannot be read ({error.strerror}).", "Check its permissions.") from error
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{path} is not JSON ({error}).", "Give a GeoJSON file.") from error
-    return None, _geometry(data, str(path))
+    return None, *_area(data, str(path))
 
 
-def _geometry(data: Any, where: str) -> Mapping[str, Any]:
-    from shapely.errors import ShapelyError
-    from shapely.geometry import mapping, shape
-    from shapely.ops import unary_union
-
-    kind = data.get("type") if isinstance(data, Mapping) else None
-    try:
-        if kind == "FeatureCollection":
-            geometries = [f.get("geometry") for f in data.get("features", [])]
-        elif kind == "Feature":
-            geometries = [data.get("geometry")]
-        else:
-            geometries = [data]
-        joined = unary_union([shape(g) for g in geometries if g])
-    except (ShapelyError, AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
-        raise UsageError(f"{where} is not a GeoJSON geometry ({error}).") from error
-    if joined.is_empty or joined.area == 0:
+def _area(data: Any, where: str) -> tuple[Mapping[str, Any], tuple[str, ...]]:
+    shape, notes = read_shape(data, where)
+    if shape.area == 0:
         raise UsageError(f"{where} holds no area.", "Give a Polygon or MultiPolygon in EPSG:4326.")
-    BBox(*joined.bounds)  # refuses coordinates that are not degrees
-    geometry: Mapping[str, Any] = mapping(joined)
-    return geometry
+    return to_geojson(shape), notes
+
+
+def parse_circle(value: str | Circle | Sequence[float]) -> Circle:
+    """A circle from "LON,LAT,KM" or (longitude, latitude, kilometres). Raises `UsageError`."""
+    if isinstance(value, Circle):
+        return value
+    try:
+        lon, lat, km = (float(p) for p in _parts(value))
+    except (TypeError, ValueError):
+        raise UsageError(
+            f"'{value}' is not a place and a distance.", "Give LON,LAT,KM, such as 4.3,51.9,25 for 25 km around."
+        ) from None
+    return Circle(_within_180(lon), lat, km * 1000)
 
 
 def parse_interval(text: str | Interval | Sequence[str | None]) -> Interval:
@@ -143,19 +171,38 @@ def _instant(text: str, *, end: bool) -> datetime | None:
     return moment
 
 
-def parse_facets(pairs: Sequence[str] | Mapping[str, FacetValue]) -> dict[str, FacetValue]:
-    """Facets from "key=value" pairs; a key given twice means either value. Raises `UsageError`."""
+def parse_facets(pairs: Sequence[str] | Mapping[str, FacetValue]) -> tuple[dict[str, FacetValue], list[Comparison]]:
+    """(facets that must equal, comparisons) from "key=value", "key<number" and so on with <=, >, >= and !=.
+
+    A key given twice with = means either value; comparisons must all hold. Raises `UsageError`.
+    """
     if isinstance(pairs, Mapping):
-        return dict(pairs)
+        return dict(pairs), []
     facets: dict[str, FacetValue] = {}
+    comparisons: list[Comparison] = []
     for pair in pairs:
-        key, equals, value = pair.partition("=")
-        if not equals or not key.strip():
-            raise UsageError(f"'{pair}' is not a facet.", "Give key=value, such as sensor=sentinel-2.")
-        key, value = key.strip(), value.strip()
-        old = facets.get(key)
-        facets[key] = (*old, value) if isinstance(old, tuple) else value if old is None else (str(old), value)
-    return facets
+        match = re.fullmatch(r"\s*([^<>=!]*[^<>=!\s])\s*(<=|>=|!=|<|>|=)(?![<>=])\s*(.*?)\s*", pair, re.DOTALL)
+        if match is None:
+            raise UsageError(f"'{pair}' is not a facet.", "Give key=value, such as sensor=sentinel-2, or gsd<=10.")
+        key, op, value = match.groups()
+        if op == "=":
+            old = facets.get(key)
+            facets[key] = (*old, value) if isinstance(old, tuple) else value if old is None else (str(old), value)
+        elif op == "!=":
+            comparisons.append(Comparison((key,), op, (value,)))
+        else:
+            comparisons.append(Comparison((key,), cast(Any, op), (_number(value, pair),)))
+    return facets, comparisons
+
+
+def _number(value: Any, given: object) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise UsageError(f"'{given}' compares with no number.", "Give a number without a unit, such as cloud_cover<20.")
+    return number
 
 
 def names(value: str | Sequence[str] | None) -> tuple[str, ...]:
@@ -166,29 +213,88 @@ def names(value: str | Sequence[str] | None) -> tuple[str, ...]:
 def make_filter(
     *,
     within: str | BBox | Sequence[float] | Mapping[str, Any] | None = None,
+    around: str | Circle | Sequence[float] | None = None,
     when: str | Interval | Sequence[str | None] | None = None,
-    facets: Sequence[str] | Mapping[str, FacetValue] = (),
+    season: str | Season | Sequence[int] | None = None,
+    max_gsd: float | None = None,
+    max_cloud: float | None = None,
+    from_sensor: str | Sequence[str] = (),
+    facets: str | Sequence[str] | Mapping[str, FacetValue] = (),
     sources: str | Sequence[str] = (),
     kind: str = "",
-    known_facets: Sequence[str] | None = None,
-    known_sources: Sequence[str] | None = None,
+    known: Vocabulary | None = None,
 ) -> Filter:
-    """A filter from what people write. An unknown facet or source is refused with the nearest that exists."""
-    box, polygon = parse_within(within) if within is not None and within != "" else (None, None)
-    span = parse_interval(when) if when is not None and when != "" else None
-    chosen = parse_facets(facets)
-    for key in chosen:
-        _must_be_known("facet", key, known_facets)
+    """A filter from what people write; see `Filter` for what it means.
+
+    `within` is a box, GeoJSON or its file, `around` "LON,LAT,KM", `when` "2019/2021-06", `season` "summer" or "JJA",
+    `max_gsd` metres, `max_cloud` percent, `from_sensor` a sensor, platform or constellation, `facets` "key=value" or
+    "key<number". With `known`, what the knowledge base does not know is refused with the nearest that it does.
+    """
+    box, polygon, notes = parse_within(within) if not _is_nothing(within) else (None, None, ())
+    chosen, comparisons = parse_facets((facets,) if isinstance(facets, str) else facets)
+    keys = [*chosen, *(key for each in comparisons for key in each.keys)]
+    for limit, limited, what in ((max_gsd, GSD_FACETS, "GSD"), (max_cloud, CLOUD_FACETS, "cloud cover")):
+        if limit is not None:
+            comparisons.append(Comparison(limited, "<=", (_number(limit, limit),)))
+            _must_be_told(what, limited, known)
+    if sensors := names(from_sensor):
+        comparisons.append(Comparison(SENSOR_FACETS, "=", _of_sensors(sensors, known)))
     sources = names(sources)
-    for name in sources:
-        _must_be_known("source", name, known_sources)
+    for key in keys if known is not None else ():
+        _must_be_known("facet", key, known.facet_keys())
+    for name in sources if known is not None else ():
+        _must_be_known("source", name, known.source_names())
     if kind not in ("", "text", "image"):
         raise UsageError(f"there is no kind '{kind}'.", "Kinds of results: text, image.")
-    return Filter(box, polygon, span, chosen, sources, kind)  # type: ignore[arg-type]
+    return Filter(
+        box,
+        polygon,
+        parse_interval(when) if not _is_nothing(when) else None,
+        chosen,
+        sources,
+        cast(Any, kind),
+        parse_circle(around) if not _is_nothing(around) else None,
+        parse_season(season) if not _is_nothing(season) else None,
+        tuple(comparisons),
+        notes,
+    )
 
 
-def _must_be_known(what: str, name: str, known: Sequence[str] | None) -> None:
-    if known is not None and name not in known:
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f"Did you mean '{near[0]}'?" if near else f"There are: {', '.join(known) or 'none'}."
-        raise UsageError(f"there is no {what} '{name}' in this knowledge base.", hint)
+def _is_nothing(value: object) -> bool:
+    return value is None or value == ""
+
+
+def _must_be_known(what: str, name: str, known: Sequence[str]) -> None:
+    if name not in known:
+        raise UsageError(f"there is no {what} '{name}' in this knowledge base.", _hint(name, known))
+
+
+def _must_be_told(what: str, keys: Sequence[str], known: Vocabulary | None) -> None:
+    if known is not None and not set(keys) & set(known.facet_keys()):
+        raise UsageError(f"nothing in this knowledge base tells its {what}.", f"It would be the facet {keys[0]}.")
+
+
+def _of_sensors(wanted: Sequence[str], known: Vocabulary | None) -> tuple[str, ...]:
+    """The names by which a knowledge base calls some sensors: "Sentinel 2" is sentinel-2, sentinel-2a and so on."""
+    if known is None:
+        return tuple(wanted)
+    there = known.facet_texts(SENSOR_FACETS)
+    found: dict[str, None] = {}
+    for sensor in wanted:
+        own = [name for name in there if _is_of(name, sensor)]
+        if not own:
+            raise UsageError(f"nothing in this knowledge base is from a sensor '{sensor}'.", _hint(sensor, there))
+        found.update(dict.fromkeys(own))
+    return tuple(found)
+
+
+def _is_of(name: str, sensor: str) -> bool:
+    name, sensor = (re.sub(r"[\W_]+", "", text.lower()) for text in (name, sensor))
+    rest = name.removeprefix(sensor)
+    # landsat-1 is not landsat-10, but landsat is either.
+    return bool(sensor) and name.startswith(sensor) and not (sensor[-1].isdigit() and rest[:1].isdigit())
+
+
+def _hint(name: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"Did you mean '{near[0]}'?" if near else f"There are: {', '.join(known) or 'none'}."

@@ -309,7 +309,7 @@ def babbles(self: Any, prompt: Any) -> Iterator[Text]:
     [
         (babbles, "model 'odd' of plugin third did not come back within"),
         (lambda *_: naps(), "model 'odd' of plugin third did not come back within 0.05 s."),
-        (lambda *_: iter(["word"]), "yielded str instead of Text, ToolCall, Usage or Verdict."),
+        (lambda *_: iter(["word"]), "yielded str instead of Text, ToolCall, Usage, Notice or Verdict."),
         (lambda *_: 5, "failed (TypeError: 'int' object is not iterable)."),
         (lambda *_: 1 / 0, "failed (ZeroDivisionError: division by zero)."),
     ],

@@ -38,7 +38,7 @@ from rsrag import (
     ToolResult,
 )
 from rsrag.plugins import BUILTINS, HOOKS
-from rsrag.testing import FakeEncoder, ScriptedModel, assert_light_import, contracts, make_image
+from rsrag.testing import FakeEncoder, ScriptedModel, assert_light_import, contracts, make_geotiff, make_image
 from rsrag.testing.contracts import (
     BenchmarkContract,
     CaptionerContract,
@@ -271,6 +271,23 @@ class TestLangChainModel(ModelContract):
         return BUILT_INS.create("model", "langchain", model=FakeListChatModel(responses=["I do not know."]))
 
 
+class TestTransformersModel(ModelContract):
+    module = "rsrag.builtin.models"
+
+    @pytest.fixture(scope="class")
+    def folder(self, tmp_path_factory: pytest.TempPathFactory) -> Path:
+        import tiny_vlms
+
+        from rsrag.torchvision_ops import ensure
+
+        ensure()
+        return tiny_vlms.qwen(tmp_path_factory.mktemp("qwen"))
+
+    @pytest.fixture
+    def component(self, folder: Path) -> Any:
+        return BUILT_INS.create("model", "transformers", model=str(folder), device="cpu", max_new_tokens=16)
+
+
 class TestScripted(ModelContract):
     module = "rsrag.testing.models"
 
@@ -285,6 +302,26 @@ class TestTools(ToolContract):
     @pytest.fixture(params=list(BUILT_INS.offers("tool")))
     def component(self, request: pytest.FixtureRequest) -> Any:
         return BUILT_INS.create("tool", request.param)
+
+    @pytest.fixture
+    def scene(self, component: Any, scenes: Sequence[Scene]) -> Scene:
+        return scenes[0]
+
+    @pytest.fixture
+    def scenes(self, component: Any, tmp_path: Path) -> Sequence[Scene]:
+        """Two dates of a place, in bands that most tools can use; in radar for the one that wants it."""
+        names = ["VV", "VH"] if component.name == "sar_stats" else ["blue", "green", "red", "nir", "swir1", "swir2"]
+        files = [
+            make_geotiff(
+                tmp_path / f"{year}-06-01.tif", bands=len(names), dtype="float32", descriptions=names, seed=year
+            )
+            for year in (2019, 2020)
+        ]
+        return [rsrag.open_scene(file, BUILT_INS) for file in files]
+
+    @pytest.fixture
+    def arguments(self, component: Any) -> dict[str, Any]:
+        return {"name": "Zurich"} if component.name == "geocode" else {}
 
 
 class Colours:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from PIL import Image
 from rsrag import (
     Evidence,
     ModelError,
+    Notice,
     Plugins,
     Prompt,
     Provenance,
@@ -26,6 +28,7 @@ from rsrag import (
     SceneVote,
     Text,
     ToolCall,
+    ToolSpec,
     Usage,
     Verdict,
 )
@@ -48,6 +51,7 @@ class Pixels:
 SCENE = Scene("field.tif", 40, 20, Pixels())  # type: ignore[arg-type]
 EVIDENCE = (Evidence(1, "text", "Marsh", "A marsh is wet ground with reeds.", Provenance("p", "r", "class/marsh")),)
 PROMPT = Prompt("ask", "What is a marsh?", evidence=EVIDENCE)
+LOCATE = ToolSpec("locate", "Where a scene lies.", {"type": "object", "properties": {"scene": {"type": "string"}}})
 
 
 def said(model: Any, prompt: Prompt = PROMPT) -> str:
@@ -64,6 +68,9 @@ class Chat(BaseChatModel):
     @property
     def _llm_type(self) -> str:
         return "chat"
+
+    def bind_tools(self, tools: Any, **kwargs: Any) -> Any:
+        return self
 
     def _generate(self, messages: list[BaseMessage], *args: Any, **kwargs: Any) -> ChatResult:
         raise AssertionError("should stream")
@@ -84,6 +91,7 @@ def test_offered_through_the_plugin_door():
     plugins = Plugins(external=False, strict=True)
     assert {"extractive", "langchain"} <= set(plugins.offers("model"))
     assert isinstance(plugins.create("model", "extractive"), Reader)
+    assert isinstance(plugins.create("model", "transformers:somewhere"), Model)
     made = plugins.create("model", "langchain:ollama:qwen3-vl", timeout=5)
     assert made.model == "ollama:qwen3-vl" and isinstance(made, Model)
     with pytest.raises(RsragError, match="timeuot"):
@@ -166,9 +174,10 @@ def test_langchain_content_lists_tool_calls_and_usage():
             usage_metadata={"input_tokens": 11, "output_tokens": 3, "total_tokens": 14},
         ),
     ]
-    events = list(LangChainModel(Chat(chunks=chunks, sent=[], ended=[])).generate(PROMPT))
+    prompt = replace(PROMPT, tools=(LOCATE,))
+    events = list(LangChainModel(Chat(chunks=chunks, sent=[], ended=[]), tools="native").generate(prompt))
     assert said_of(events) == "Wet ground."
-    assert ToolCall("locate", {"scene": "A"}, "7") in events and events[-1] == Usage(11, 3)
+    assert ToolCall("locate", {"scene": "A"}, "7") in events and Usage(11, 3) in events
 
 
 @pytest.mark.parametrize("chunks", [[""], ["  \n"], [[{"type": "thinking", "thinking": "hm"}]]])
@@ -180,7 +189,7 @@ def test_langchain_without_text_is_an_error(chunks: list[Any]):
 @pytest.mark.parametrize(
     ("error", "hint"),
     [
-        (ConnectionError("connection refused"), "Is the server running"),
+        (ConnectionError("connection reset"), "is the server still running"),
         (TimeoutError("timed out"), "raise `timeout`"),
         (RuntimeError("Error code: 401 invalid api key"), "API key"),
         (RuntimeError("Error code: 429"), "limits requests"),
@@ -194,6 +203,43 @@ def test_langchain_errors_say_what_to_do(error: Exception, hint: str):
     with pytest.raises(ModelError) as caught:
         list(LangChainModel(Chat(chunks=["Half a", error], sent=[], ended=[])).generate(PROMPT))
     assert hint in caught.value.hint and "\n" not in caught.value.message and caught.value.__cause__ is error
+
+
+@pytest.mark.parametrize(
+    ("profile", "images", "style", "context"),
+    [
+        ({"image_inputs": False, "tool_calling": False, "max_input_tokens": 9000}, False, "prompt", 9000),
+        ({"image_inputs": True, "tool_calling": True, "max_input_tokens": 9000}, True, "native", 9000),
+        ({}, True, "native", 0),
+        (None, True, "native", 0),
+    ],
+)
+def test_langchains_profile_tells_what_a_model_can(profile: Any, images: bool, style: str, context: int):
+    chat = Chat(chunks=["Red [A]."], sent=[], ended=[], profile=profile)
+    asked = LangChainModel(chat)
+    said(asked, Prompt("ask", "What is it?", (SCENE,), EVIDENCE, tools=(LOCATE,)))
+    assert asked.capabilities.images == images and asked.capabilities.context == context
+    assert ("```tool" in chat.sent[0][0].content) == (style == "prompt")
+    assert isinstance(chat.sent[0][1].content, list) == images
+
+
+def test_a_model_that_cannot_bind_tools_is_told_them_in_the_prompt():
+    class Plain(Chat):
+        bind_tools = BaseChatModel.bind_tools
+
+    chat = Plain(chunks=['{"name": "locate", "arguments": {}}'], sent=[], ended=[])
+    events = list(LangChainModel(chat).generate(replace(PROMPT, tools=(LOCATE,))))
+    assert events == [ToolCall("locate", {})] and "- locate(scene?: string)" in chat.sent[0][0].content
+
+
+def test_the_user_is_told_what_the_model_was_not_shown():
+    large = Scene("wide.tif", 9000, 10, Pixels())  # type: ignore[arg-type]
+    chat = Chat(chunks=["ok"], sent=[], ended=[])
+    events = list(LangChainModel(chat).generate(Prompt("ask", "?", (large, SCENE), EVIDENCE)))
+    assert [e.text for e in events if isinstance(e, Notice)] == [
+        "[A] was scaled down from 9,000 to 1,024 pixels for the model"
+    ]
+    assert "Image [A] is scaled down to 1024 x 1 pixels from 9000 x 10." in str(chat.sent[0][1].content)
 
 
 def test_closing_the_answer_closes_the_connection():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -74,8 +75,8 @@ def test_an_area_from_geojson_as_object_and_file(form: str, tmp_path: Path) -> N
     file = tmp_path / "area.geojson"
     file.write_text(json.dumps(FORMS[form]))
     for value in (FORMS[form], str(file)):
-        box, polygon = parse_within(value)
-        assert box is None
+        box, polygon, notes = parse_within(value)
+        assert box is None and not notes
         assert shape(polygon).equals(shape(SQUARE))
 
 
@@ -85,10 +86,10 @@ def test_features_are_joined_into_one_area() -> None:
 
 
 def test_an_area_may_be_a_box() -> None:
-    assert parse_within("4,51,5,52") == (BBox(4, 51, 5, 52), None)
-    assert parse_within(" -4.5, +51,5e0,52 ") == (BBox(-4.5, 51, 5, 52), None)
-    assert parse_within(BBox(170, 0, -170, 1)) == (BBox(170, 0, -170, 1), None)
-    assert parse_within((4, 51, 5, 52)) == parse_within([4, 51.0, 5, 52]) == (BBox(4, 51, 5, 52), None)
+    assert parse_within("4,51,5,52") == (BBox(4, 51, 5, 52), None, ())
+    assert parse_within(" -4.5, +51,5e0,52 ") == (BBox(-4.5, 51, 5, 52), None, ())
+    assert parse_within(BBox(170, 0, -170, 1)) == (BBox(170, 0, -170, 1), None, ())
+    assert parse_within((4, 51, 5, 52)) == parse_within([4, 51.0, 5, 52]) == (BBox(4, 51, 5, 52), None, ())
     for bad in ((4, 51, 5), (4, 51, 5, 52, 6), (), 5):
         with pytest.raises(UsageError, match="is not a box"):
             parse_within(bad)  # type: ignore[arg-type]
@@ -227,26 +228,47 @@ def test_datetimes_without_a_zone_are_utc() -> None:
 # -- facets and the whole filter ------------------------------------------------------------------
 
 
+class Known:
+    """What a knowledge base knows by name."""
+
+    def __init__(self, facets: list[str], texts: list[str], sources: list[str]) -> None:
+        self.facets, self.texts, self.sources = facets, texts, sources
+
+    def facet_keys(self) -> list[str]:
+        return self.facets
+
+    def facet_texts(self, keys: Sequence[str]) -> list[str]:
+        return self.texts
+
+    def source_names(self) -> list[str]:
+        return self.sources
+
+
 def test_facets() -> None:
-    assert parse_facets(["sensor=s2", "cloud=5"]) == {"sensor": "s2", "cloud": "5"}
-    assert parse_facets(["sensor=s2", "sensor=l8", "sensor=s1"]) == {"sensor": ("s2", "l8", "s1")}
-    assert parse_facets(["note=", "note=x"]) == {"note": ("", "x")}
-    assert parse_facets([" sensor = s2 ", "formula=a=b"]) == {"sensor": "s2", "formula": "a=b"}
-    assert parse_facets({"cloud": 5}) == {"cloud": 5}
-    for text in ("sensor", "=s2", " =s2", ""):
+    assert parse_facets(["sensor=s2", "cloud=5"]) == ({"sensor": "s2", "cloud": "5"}, [])
+    assert parse_facets(["sensor=s2", "sensor=l8", "sensor=s1"]) == ({"sensor": ("s2", "l8", "s1")}, [])
+    assert parse_facets(["note=", "note=x"]) == ({"note": ("", "x")}, [])
+    assert parse_facets([" sensor = s2 ", "formula=a=b"]) == ({"sensor": "s2", "formula": "a=b"}, [])
+    assert parse_facets({"cloud": 5}) == ({"cloud": 5}, [])
+    for text in ("sensor", "=s2", " =s2", "", "<3", "a<>3", "a=<3"):
         with pytest.raises(UsageError, match=r"is not a facet\. Give key=value"):
             parse_facets([text])
 
 
 def test_a_filter_of_everything() -> None:
     where = make_filter(
-        within="4,51,5,52", when="2020", facets=["sensor=s2"], sources=["mine"], kind="image", known_facets=["sensor"]
+        within="4,51,5,52",
+        when="2020",
+        facets=["sensor=s2"],
+        sources=["mine"],
+        kind="image",
+        known=Known(["sensor"], [], ["mine"]),
     )
     assert where == Filter(
         BBox(4, 51, 5, 52), None, (utc(2020, 1, 1), until(2020, 12, 31)), {"sensor": "s2"}, ("mine",), "image"
     )
     assert make_filter(within=SQUARE).polygon and not make_filter() and not make_filter(within="", when="")
-    assert make_filter(sources="mine", known_sources=["mine"]).sources == ("mine",)
+    assert make_filter(sources="mine", known=Known([], [], ["mine"])).sources == ("mine",)
     assert make_filter(within=(4, 51, 5, 52), when=("2020", "2021")) == make_filter(
         within="4,51,5,52", when="2020/2021"
     )
@@ -262,11 +284,11 @@ def test_one_name_or_several() -> None:
         ({"facets": ["senser=x"]}, "there is no facet 'senser' in this knowledge base. Did you mean 'sensor'?"),
         ({"facets": ["zzz=x"]}, "There are: sensor, cloud."),
         ({"sources": ["archiv"]}, "there is no source 'archiv' in this knowledge base. Did you mean 'archive'?"),
-        ({"facets": ["a=b"], "known_facets": []}, "There are: none."),
+        ({"facets": ["a=b"], "known": Known([], [], [])}, "There are: none."),
         ({"kind": "video"}, "there is no kind 'video'. Kinds of results: text, image."),
     ],
 )
 def test_what_does_not_exist_is_told(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError) as caught:
-        make_filter(**{"known_facets": ["sensor", "cloud"], "known_sources": ["archive", "packs"], **arguments})
+        make_filter(**{"known": Known(["sensor", "cloud"], [], ["archive", "packs"]), **arguments})
     assert message in str(caught.value)

@@ -107,10 +107,14 @@ BAD: dict[str, tuple[Callable[[Path], object], str]] = {
     "missing": (lambda t: (make_image(t / "harbour.png"), t / "harbor.png")[1], "Did you mean harbour.png?"),
     "missing folder": (lambda t: t / "no" / "a.png", "does not exist"),
     "folder": (lambda t: t, "is a folder, not an image"),
-    "pipe": (lambda t: (os.mkfifo(t / "p"), t / "p")[1], "not a regular file"),
+    "pipe": (
+        lambda t: (os.mkfifo(t / "p"), t / "p")[1],  # type: ignore[func-returns-value]
+        "not a regular file",
+    ),
     "null byte in the name": (lambda t: "a\0.png", "there is no image"),
     "https": (lambda t: "https://example.com/a.tif", "nothing is fetched unless configured"),
-    "s3": (lambda t: "s3://bucket/a.tif", "install a plugin that opens s3://"),
+    "s3": (lambda t: "s3://bucket/a.tif", "RSRAG_REMOTE_SCENES"),
+    "another scheme": (lambda t: "gs://bucket/a.tif", "install a plugin that opens gs://"),
     "GDAL's own prefix": (lambda t: "/vsicurl/http://127.0.0.1/a.tif", "not a local file|there is no image"),
     "empty": (lambda t: written(t / "a.png", b""), "is empty"),
     "text as PNG": (lambda t: written(t / "a.png", "hello, this is no picture"), "it holds text"),
@@ -419,6 +423,8 @@ def test_a_saturated_band_is_no_gap(tmp_path: Path) -> None:
         (("swir", "nir", "red", "green", "blue"), (3, 4, 5), False),
         (("B02", "B03", "B04", "B08"), (3, 2, 1), False),
         (("Blue band", "Green band", "Red edge", "Red band"), (4, 2, 1), False),
+        (("SWIR1", "NIR", "Red", "Green"), (2, 3, 4), False),
+        (("swir22", "nir08", "red", "wvp"), (1, 2, 3), False),
         (("a", "b", "c", "d"), (1, 2, 3), True),
         ((), (1, 2, 3), True),
     ],
@@ -502,29 +508,78 @@ def test_a_vrt_reaches_no_server(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name, expected",
+    "name, expected, precision",
     [
-        ("S2A_MSIL2A_20200503T105031_x", datetime(2020, 5, 3, 10, 50, 31, tzinfo=UTC)),
-        ("harbour_2019-07-31", datetime(2019, 7, 31, tzinfo=UTC)),
-        ("LC08_L1TP_230071_20200503_20200820", datetime(2020, 5, 3, tzinfo=UTC)),
-        ("tile_20201345", None),
-        ("tile_20200230", None),
-        ("id_120200503", None),
-        ("far_29991231", None),
-        ("naip_2009", None),
+        ("S2A_MSIL2A_20200503T105031_x", datetime(2020, 5, 3, 10, 50, 31, tzinfo=UTC), "time"),
+        ("S1A_IW_GRDH_1SDV_20180716T060623_20180716T060648", datetime(2018, 7, 16, 6, 6, 23, tzinfo=UTC), "time"),
+        ("20200715_173000_1020_3B_AnalyticMS", datetime(2020, 7, 15, 17, 30, tzinfo=UTC), "time"),
+        ("HLS.L30.T14RNV.2020197T170525.v2.0", datetime(2020, 7, 15, 17, 5, 25, tzinfo=UTC), "time"),
+        ("20JUL15103045-M2AS", datetime(2020, 7, 15, 10, 30, 45, tzinfo=UTC), "time"),
+        ("harbour_2019-07-31", datetime(2019, 7, 31, tzinfo=UTC), "day"),
+        ("LC08_L1TP_230071_20200503_20200820", datetime(2020, 5, 3, tzinfo=UTC), "day"),
+        ("LT50060661985213CUB00", datetime(1985, 8, 1, tzinfo=UTC), "day"),
+        ("MOD09A1.A2020197.h10v09", datetime(2020, 7, 15, tzinfo=UTC), "day"),
+        ("field_2020-197", datetime(2020, 7, 15, tzinfo=UTC), "day"),
+        ("field_15-Jul-2020", datetime(2020, 7, 15, tzinfo=UTC), "day"),
+        ("field_2020Jul15", datetime(2020, 7, 15, tzinfo=UTC), "day"),
+        ("mosaic_2020_07", datetime(2020, 7, 1, tzinfo=UTC), "month"),
+        ("naip_2009", datetime(2009, 1, 1, tzinfo=UTC), "year"),
+        ("pucallpa_1985", datetime(1985, 1, 1, tzinfo=UTC), "year"),
+        ("tile_20201345", None, ""),
+        ("tile_20200230", None, ""),
+        ("tile_2020-366-2019-366", datetime(2020, 12, 31, tzinfo=UTC), "day"),
+        ("id_120200503", None, ""),
+        ("far_29991231", None, ""),
+        ("far_2999", None, ""),
     ],
 )
-def test_dates_in_file_names(tmp_path: Path, name: str, expected: datetime | None) -> None:
+def test_dates_in_file_names(tmp_path: Path, name: str, expected: datetime | None, precision: str) -> None:
     scene = open_scene(make_image(tmp_path / f"{name}.png"))
-    assert scene.acquired == expected
-    assert any("2009" in note for note in scene.notes) is (name == "naip_2009")
-    assert scene.sensor == {"S2": "Sentinel-2", "LC": "Landsat 8"}.get(name[:2])
+    assert (scene.acquired, scene.acquired_precision) == (expected, precision)
+
+
+@pytest.mark.parametrize(
+    "name, sensor",
+    [
+        ("S2A_MSIL2A_20200503T105031_x", "Sentinel-2"),
+        ("LC08_L1TP_230071_20200503_20200820", "Landsat 8"),
+        ("LT50060661985213CUB00", "Landsat 5"),
+        ("s1a-iw-grd-vv-20180716t060623", "Sentinel-1"),
+        ("HLS.L30.T14RNV.2020197T170525.v2.0", "HLS (Landsat 8/9)"),
+        ("m_4610301_nw_14_060_20200715", "NAIP"),
+        ("LCD_screen", None),
+        ("snaip", None),
+    ],
+)
+def test_sensors_in_file_names(tmp_path: Path, name: str, sensor: str | None) -> None:
+    assert open_scene(make_image(tmp_path / f"{name}.png")).sensor == sensor
+
+
+@pytest.mark.parametrize(
+    "text, expected, precision, noted",
+    [
+        ("2009-08-01T10:00:00Z", datetime(2009, 8, 1, 10, tzinfo=UTC), "time", False),
+        ("2009-08-01T10:00:00+02:00", datetime(2009, 8, 1, 8, tzinfo=UTC), "time", False),
+        ("2009-08-01 10:00", datetime(2009, 8, 1, 10, tzinfo=UTC), "time", True),
+        ("2009-08-01", datetime(2009, 8, 1, tzinfo=UTC), "day", False),
+        ("2009-213", datetime(2009, 8, 1, tzinfo=UTC), "day", False),
+        ("2009-08", datetime(2009, 8, 1, tzinfo=UTC), "month", False),
+        ("2009", datetime(2009, 1, 1, tzinfo=UTC), "year", False),
+    ],
+)
+def test_dates_in_a_sidecar(tmp_path: Path, text: str, expected: datetime, precision: str, noted: bool) -> None:
+    path = make_image(tmp_path / "a_20200101.png")
+    written(tmp_path / "a_20200101.json", json.dumps({"acquired": text}))
+    scene = open_scene(path)
+    assert scene.acquired == expected and scene.acquired_precision == precision
+    assert any("taken as UTC" in note for note in scene.notes) is noted
 
 
 def test_time_and_sensor_in_tags(tmp_path: Path) -> None:
     tags = {"TIFFTAG_DATETIME": "2018:07:16 06:06:23", "SENSOR": "PlanetScope"}
     scene = open_scene(make_geotiff(tmp_path / "a.tif", tags=tags))
     assert scene.acquired == datetime(2018, 7, 16, 6, 6, 23, tzinfo=UTC) and scene.sensor == "PlanetScope"
+    assert "taken as UTC" in scene.notes[0]
 
 
 def test_the_sidecar_wins(tmp_path: Path) -> None:
@@ -539,7 +594,19 @@ def test_the_sidecar_wins(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["{", "[1", "[" * 100_000, '{"sensor": "\\ud800"}', '{"bands": ["one"]}', '{"acquired": "2009"}', '{"gsd_m": -1}'],
+    [
+        "{",
+        "[1",
+        "[" * 100_000,
+        '{"sensor": "\\ud800"}',
+        '{"bands": ["one"]}',
+        '{"acquired": "2009-13"}',
+        '{"acquired": "9999"}',
+        '{"gsd_m": -1}',
+        '{"scale": 0}',
+        '{"scale": [1, 2]}',
+        '{"offset": "x"}',
+    ],
 )
 def test_a_bad_sidecar_is_noted(tmp_path: Path, text: str) -> None:
     path = make_image(tmp_path / "a.png")

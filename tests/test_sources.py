@@ -77,7 +77,8 @@ def test_a_folder_of_images_and_documents(tmp_path: Path) -> None:
     assert photo.sections == (Section("caption", "A quay with two cranes."),)
     assert (photo.subject, photo.title, photo.images, photo.license) == ("file/a", "A", ("a.JPG",), "CC0-1.0")
     assert raster.bbox is not None and raster.title == "Port 2020"
-    assert raster.facets == {"gsd_m": 10.0, "sensor": "Sentinel-2", "bands": 3, "format": "tif", "folder": "north"}
+    kept = {"gsd_m": 10.0, "sensor": "Sentinel-2", "bands": 3, "year": 2020, "format": "tif", "folder": "north"}
+    assert raster.facets == kept and raster.acquired is None
     assert notes.title == "Harbour" and [s.heading for s in notes.sections] == ["Harbour", "Harbour > History"]
     assert (source.root, source.label, source.role) == (tmp_path, tmp_path.name, "mine")
 
@@ -199,7 +200,7 @@ BAD_SIDECARS: dict[str, tuple[str, bytes | str, str]] = {
     "endless JSON": ("good.json", "[" * 100_000, "nested too deeply"),
     "half a character": ("good.json", '{"title": "\\ud800"}', "half a character, '\\ud800'"),
     "infinite box": ("good.json", '{"bbox": [1e999, 0, 1, 1]}', "left out"),
-    "bare year": ("good.json", '{"acquired": "2009"}', "makes no sense"),
+    "no month": ("good.json", '{"acquired": "2009-13"}', "makes no sense"),
     "binary caption": ("good.txt", b"\0", "null bytes"),
 }
 

@@ -23,40 +23,46 @@ ROOT = Path(rsrag.__file__).parent
 ROWS: list[set[str]] = [
     {"errors"},
     {"torchvision_ops"},
+    {"bands", "display"},  # pure: what band names mean, how numbers become a picture
     {"types"},
     {"interfaces"},
-    {"geojson", "seasons"},  # pure: geometries, months
-    {"chunking", "fusion", "confidence", "answering", "queries", "transduction"},  # pure
+    {"geojson", "seasons", "spectral"},  # pure: geometries, months, what bands say
+    {"chunking", "fusion", "confidence", "answering", "queries", "filtering", "transduction"},  # pure
+    {"conversation"},  # pure too: what follow-ups mean and what is remembered
     {"evidence"},  # pure too; keys its evidence as the ledger of answering does
     {"hookspecs"},
     {"discovery", "guard"},
     {"guarded", "plugin_commands"},
     {"plugins", "config", "packs"},
     {"plugin_check"},
-    {"images", "hints", "placing"},  # how scene.py reads pixels, and what stands beside them
-    {"rasters"},
+    {"identity"},
+    {"images", "hints", "placing", "vrt"},  # how scene.py reads pixels, and what stands beside them
+    {"datasets"},
+    {"rasters", "remote"},
     {"scene", "store"},
-    {"ingest", "retrieval", "toolbox"},
+    {"lookup"},
+    {"ingest", "retrieval", "toolbox", "export"},
     {"turn"},
     {"classification"},
     {"assistant"},
     {"chat"},
+    {"sessions", "transcript"},  # where conversations are kept, and what is made of them
     {"api", "langchain"},  # ways in
     {"evaluation", "training"},
     {"cli"},
 ]
 
 # Arrows against the order. Each is a method that opens a door for the user of a lower object, and is imported only
-# when that method is called: `kb.add`, `kb.as_langchain_retriever`, `assistant.chat`.
-DOORS = {("store", "ingest"), ("store", "langchain"), ("assistant", "chat")}
+# when that method is called: `kb.add`, `kb.as_langchain_retriever`, `assistant.chat`, `assistant.as_langchain_tools`.
+DOORS = {("store", "ingest"), ("store", "langchain"), ("assistant", "chat"), ("assistant", "langchain")}
 
 # What plugins and the kit may import, besides the public names of `rsrag` and `rsrag.interfaces`.
 ALLOWANCES: dict[str, set[str]] = {
     "builtin.captioners": {"confidence"},  # whether a scene is of the kind that the encoder has seen: pure
     "builtin.encoders": {"torchvision_ops"},
-    "builtin.models": {"answering"},  # the reader and the renderer of prompts are pure and shared
+    "builtin.models": {"answering", "torchvision_ops"},  # the reader and the renderer of prompts are pure and shared
     "builtin.sources": {"packs", "geojson"},  # where the bundled packs are; how footprints are read: pure
-    "builtin.tools": {"packs"},  # the gazetteer lies in one of them
+    "builtin.tools": {"packs", "spectral"},  # the gazetteer lies in a pack; indices and land cover are pure
     "testing": {"types", "scene"},  # fakes and rasters are made of both
 }
 TOO_HEAVY = ("torch", "transformers", "chromadb", "open_clip", "langchain", "rasterio", "numpy", "onnxruntime", "PIL")

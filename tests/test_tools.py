@@ -90,7 +90,7 @@ def scene_over(tmp_path: Path, west: float, south: float, east: float, north: fl
 
 def test_describe_says_what_the_file_tells(tmp_path: Path) -> None:
     path = make_geotiff(
-        tmp_path / "naip_20200701.tif",
+        tmp_path / "aerial_20200701.tif",
         size=(1024, 1024),
         bands=4,
         crs="EPSG:26914",
@@ -104,7 +104,9 @@ def test_describe_says_what_the_file_tells(tmp_path: Path) -> None:
     assert said[1].startswith("One pixel of the scene covers about 5 m on the ground, and the scene spans about 5.1 km")
     assert said[2] == "The scene was acquired on 2020-07-01."
     assert said[3].startswith("The scene's footprint runs from 99.") and said[3].endswith("(EPSG:26914).")
-    assert len(said) == 4 and all("scene" in sentence for sentence in said)
+    assert said[4] == "The scene's bands are named by the file."
+    assert said[5] == "The scene's values are made for display and are no measure of reflectance."
+    assert len(said) == 6 and all("scene" in sentence for sentence in said)
     assert str(result.values["width"]) == "1,024 pixels"
     assert result.values["bands"].value == 4
     # UTM's own scale is off by 0.04 % in the middle of a zone.
@@ -138,7 +140,8 @@ def test_describe_keeps_notes_and_shortens_many_bands(tmp_path: Path) -> None:
     scene = open_scene(make_geotiff(tmp_path / "cube_2019.tif", bands=40, descriptions=names))
     result = DescribeScene()(scene)
     assert "40 bands (B0, B1" in result.text and "27 more" in result.text
-    assert result.caveats == scene.notes and any("2019" in note for note in result.caveats)
+    assert result.caveats == scene.notes and any("first three" in note for note in result.caveats)
+    assert "was acquired in 2019; only the year is known" in result.text
 
 
 def test_describe_one_pixel_and_one_band(tmp_path: Path) -> None:

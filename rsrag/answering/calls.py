@@ -52,31 +52,28 @@ class CallReader:
     def feed(self, text: str) -> str:
         """More of the reply; returns what of it is no call, as far as that can be told."""
         self._held += text
-        return self._show(self._advance(final=False))
+        return self._advance(final=False)
 
     def end(self) -> str:
         """The reply is over; returns what was held back."""
-        return self._show(self._advance(final=True))
-
-    def _show(self, text: str) -> str:
-        if self.calls or self.bad:
-            self.done = self.done or not text.isspace() and bool(text)
-            return ""
-        self._blank = self._blank and not text.strip()
-        return text
+        return self._advance(final=True)
 
     def _advance(self, final: bool) -> str:
         out: list[str] = []
-        while self._held:
+        while self._held or (final and self._state == "block"):
             if self._state == "block":
                 shown = self._in_block(final)
             elif self._state == "line start":
-                shown = self._at_line_start(final, first=self._blank and not "".join(out).strip())
+                shown = self._at_line_start(final)
             else:
                 shown = self._in_line(final)
             if shown is None:
                 break
-            out.append(shown)
+            if self.calls or self.bad:
+                self.done = self.done or bool(shown.strip())
+            else:
+                self._blank = self._blank and not shown.strip()
+                out.append(shown)
         return "".join(out)
 
     def _in_line(self, final: bool) -> str | None:
@@ -85,16 +82,13 @@ class CallReader:
         if self._state == "code":
             if not newline and not final:
                 return None
-            if _FENCE.match(line):
-                self._state = "line start"
-            elif newline:
-                self._state = "code"
+            self._state = "line start" if _FENCE.match(line) else "code"
         elif newline:
             self._state = "line start"
         self._held = rest
         return line + newline
 
-    def _at_line_start(self, final: bool, first: bool) -> str | None:
+    def _at_line_start(self, final: bool) -> str | None:
         """Decide what the line is, or None while that is not clear yet."""
         line, newline, _ = self._held.partition("\n")
         start = line.lstrip(" \t")
@@ -114,7 +108,7 @@ class CallReader:
             self._state = "code"
             self._held = self._held[len(line) + len(newline) :]
             return line + newline
-        if first and start.startswith("{"):
+        if self._blank and start.startswith("{"):
             return self._open(0, "", marked=False)
         self._state = "line"
         return self._in_line(final)

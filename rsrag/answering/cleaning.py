@@ -14,6 +14,7 @@ _ANSI = re.compile(
     r"|\x1b[PX^_][^\x1b]*(?:\x1b\\)?"
     r"|\x1b[ -/]*[0-~]"
 )
+_PLAIN = re.compile(r"[\n\t -~]*")
 # Joiners carry meaning in Persian and Indic scripts; every other format character only hides something.
 _JOINERS = frozenset("\u200c\u200d")
 _NEWLINES = str.maketrans({"\u2028": "\n", "\u2029": "\n", "\x85": "\n", "\x0b": "\n", "\x0c": "\n"})
@@ -24,6 +25,8 @@ _TEMPLATE = re.compile(r"\[(/?(?:INST|SYS|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULT
 
 def clean(text: str) -> str:
     """The text without ANSI sequences, control and invisible characters; newlines and tabs stay."""
+    if _PLAIN.fullmatch(text):
+        return text  # most is, and looking at every character takes its time
     text = text.replace("\r\n", "\n").replace("\r", "\n").translate(_NEWLINES)
     text = _ANSI.sub("", text)
     return "".join(c for c in text if c in "\n\t" or c in _JOINERS or unicodedata.category(c) not in _HIDDEN)

@@ -22,7 +22,10 @@ _CODE_FENCE = re.compile(r"[`\u02cb\u1fef\uff40]{3,}")
 
 def escape(text: str) -> str:
     """Foreign text made fit to stand inside a tag: cleaned, unmarked, no angle bracket of any kind, no code fence."""
-    return _CODE_FENCE.sub("'''", unmark(clean(text))).translate(_ESCAPES)
+    text = clean(text)
+    if "[" in text or "【" in text:
+        text = unmark(text)
+    return _CODE_FENCE.sub("'''", text).translate(_ESCAPES)
 
 
 def harmless(text: str) -> str:

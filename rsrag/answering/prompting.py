@@ -10,6 +10,7 @@ from ..types import Capabilities, Evidence, Prompt, Scene
 from .calling import NO_MORE, ToolStyle, called, came_back, described
 from .cleaning import one_line
 from .fencing import escape, fence, harmless, matches
+from .rewording import rewording
 
 __all__ = ["Rendered", "escape", "messages", "render"]
 
@@ -77,16 +78,19 @@ def render(
     `encode_image(image, max_side)` turns a scene, or the path of an evidence image, into a data URL ("" when it
     cannot be read). Images are left out with a note when the model or the caller cannot do them; scenes are sent
     with at most `image_side` pixels on the longer side, and fewer where `capabilities.context` would not hold them.
-    At most `evidence_images` pictures of evidence go along, and at most `most_images` in all. When the context would overflow, evidence leaves lowest
-    score first (results of tools and facts of scenes last), then the oldest turns; `reserve` tokens stay free for the
-    answer. `style` is how a model calls tools: by itself, or as the prompt tells it. When no tool may be called any
-    more, earlier calls are told as text in either style, since some servers refuse calls without a list of tools.
+    At most `evidence_images` pictures of evidence go along, and at most `most_images` in all. When the context would
+    overflow, evidence leaves lowest score first (results of tools and facts of scenes last), then the oldest turns;
+    `reserve` tokens stay free for the answer. `style` is how a model calls tools: by itself, or as the prompt tells it.
+    When no tool may be called any more, earlier calls are told as text in either style: some servers refuse calls
+    without a list of tools.
     """
+    if prompt.task == "rewrite":
+        return Rendered(rewording(prompt))
     style = style if prompt.tools else "prompt"
     plan = _Plan(prompt, capabilities, encode_image, image_side, most_images, reserve)
     plan.fit()
     pictures = plan.scene_blocks()
-    shown = {e.number: fence(e) for e in plan.kept}
+    shown = {e.number: plan.fences[e.number] for e in plan.kept}
     from_steps = {n for step in prompt.steps for n in step.evidence}
     extra = plan.evidence_blocks(
         [e for e in plan.kept if e.number not in from_steps], min(evidence_images, plan.room()), evidence_side
@@ -103,10 +107,14 @@ def render(
         out.append({"role": "user", "content": harmless(turn.question)})
         out.append({"role": "assistant", "content": harmless(turn.answer)})
     out.append(_user([*pictures, _text("\n\n".join(body)), *extra, _text(question)]))
+    told: set[int] = set()
     for number, step in enumerate(prompt.steps):
         out.append(called(step, number, style))
         answer = came_back(step, number, style, shown)
-        seen = plan.evidence_blocks([e for e in plan.kept if e.number in step.evidence], evidence_images, evidence_side)
+        new = [e for e in plan.kept if e.number in step.evidence and e.number not in told]
+        seen = plan.evidence_blocks(new, evidence_images, evidence_side)
+        told |= set(step.evidence)
+        shown |= {n: f"Result [{n}] is given above." for n in step.evidence if n in shown}
         if style == "native":
             # Pictures travel in a user's turn: many servers refuse them in a tool's.
             out += [answer, _user(seen)] if seen else [answer]
@@ -133,6 +141,7 @@ class _Plan:
         self.context = capabilities.context
         self.budget = max(0, capabilities.context - reserve)
         self.kept = list(prompt.evidence)
+        self.fences = {e.number: fence(e) for e in prompt.evidence}
         self.history = list(prompt.history)
         self.dropped: list[int] = []
         self.unseen: dict[str, str] = {}  # letter of a scene that the model is not shown: why
@@ -176,7 +185,7 @@ class _Plan:
         found = {n for step in self.prompt.steps for n in step.evidence} if self.encode else set()
         drawn = sum(len(e.images) for e in self.kept if e.number in found)
         pictures = len(self.seen) * picture_tokens(self.side) + drawn * LEAST_IMAGE_TOKENS
-        return self._text + pictures + turns + sum(tokens(fence(e)) for e in self.kept)
+        return self._text + pictures + turns + sum(tokens(self.fences[e.number]) for e in self.kept)
 
     def scene_blocks(self) -> list[Message]:
         blocks: list[Message] = []
@@ -210,7 +219,9 @@ class _Plan:
         for letter, scene in self.scaled:
             shrink = self.side / max(scene.width, scene.height)
             wide, high = max(1, round(scene.width * shrink)), max(1, round(scene.height * shrink))
-            notes.append(f"Image [{letter}] is scaled down to {wide} x {high} pixels from {scene.width} x {scene.height}.")
+            notes.append(
+                f"Image [{letter}] is scaled down to {wide} x {high} pixels from {scene.width} x {scene.height}."
+            )
         if self.dropped:
             notes.append(f"{_items(len(self.dropped))} left out of the evidence for length.")
         if len(self.history) < len(self.prompt.history):
@@ -262,9 +273,15 @@ def _question(prompt: Prompt) -> str:
 
 
 def _user(blocks: Sequence[Message]) -> Message:
-    """A user's turn; a plain string where there are no pictures: text-only servers refuse block lists."""
+    """A user's turn; a plain string where there are no pictures: text-only servers refuse block lists.
+
+    Texts that follow each other are parted here, since chat templates write them one right behind the other.
+    """
     if any(block["type"] == "image_url" for block in blocks):
-        return {"role": "user", "content": [b for b in blocks if b["type"] == "image_url" or b["text"]]}
+        kept = [b for b in blocks if b["type"] == "image_url" or b["text"]]
+        texts = [b["type"] == "text" for b in [*kept, _image("")]]
+        parted = [_text(b["text"] + "\n\n") if texts[i] and texts[i + 1] else b for i, b in enumerate(kept)]
+        return {"role": "user", "content": parted}
     return {"role": "user", "content": "\n\n".join(b["text"] for b in blocks if b["text"])}
 
 

@@ -19,9 +19,10 @@ class Repetition:
     """`feed` it a text piece by piece; it turns True when the text's end is one phrase again and again."""
 
     def __init__(self) -> None:
-        self._words: list[str] = []
         self._tail = ""
-        self._same = [0] * (LONGEST + 1)  # [p]: how many of the last words equal the word p before them
+        self._count = 0
+        self._places: dict[str, list[int]] = {}  # where each word stood of late
+        self._same: dict[int, int] = {}  # period: how many of the last words equal the word one period before them
 
     def feed(self, text: str) -> bool:
         text = self._tail + text
@@ -29,19 +30,15 @@ class Repetition:
         # The last word may go on in the next piece.
         cut = found.pop().start() if found and found[-1].end() == len(text) else len(text)
         self._tail = text[cut:][-200:]
-        return any([self._add(match.group().casefold()) for match in found])
+        looping = False
+        for match in found:
+            looping = self._add(match.group().casefold()) or looping
+        return looping
 
     def _add(self, word: str) -> bool:
-        words, same = self._words, self._same
-        count = len(words)
-        looping = False
-        for period in range(1, min(LONGEST, count) + 1):
-            if words[count - period] == word:
-                same[period] += 1
-                looping = looping or same[period] + period >= max(WORDS, TIMES * period)
-            else:
-                same[period] = 0
-        words.append(word)
-        if count > 4 * LONGEST:
-            del words[: count - LONGEST]
-        return looping
+        now = self._count
+        self._count += 1
+        before = [place for place in self._places.get(word, ()) if now - place <= LONGEST]
+        self._places[word] = [*before, now]
+        self._same = {now - place: self._same.get(now - place, 0) + 1 for place in before}
+        return any(same + period >= max(WORDS, TIMES * period) for period, same in self._same.items())

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from .. import __version__
-from . import ask, chat, classify, doctor, evaluate, kb, plugins, search, settings, show, tools, train
+from . import ask, chat, classify, doctor, evaluate, kb, log, plugins, search, settings, show, tools, train
 from .session import Session
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -58,6 +58,7 @@ def build(arguments: Sequence[str] = ()) -> typer.Typer:
     app.add_typer(kb.app, name="kb")
     app.add_typer(settings.app, name="config")
     app.command("doctor")(doctor.doctor)
+    app.add_typer(log.app, name="log")
     app.add_typer(tools.app, name="tools")
     app.add_typer(plugins.app, name="plugins")
     app.add_typer(train.app, name="train")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from .session import JsonOption, KbOption, Progress, Session, session_of
+from .session import BandsOption, JsonOption, KbOption, Progress, SensorOption, Session, session_of
 
 if TYPE_CHECKING:
     from ..types import Classification, Classifications
@@ -25,6 +25,8 @@ def classify(
     plain_vote: Annotated[
         bool, typer.Option("--plain-vote", help="Judge each image of a collection by itself.")
     ] = False,
+    bands: BandsOption = "",
+    sensor: SensorOption = "",
     kb: KbOption = "",
     as_json: JsonOption = False,
 ) -> None:
@@ -37,12 +39,16 @@ def classify(
     if len(images) == 1 and not Path(images[0]).expanduser().is_dir():
         if csv or html or plain_vote:
             raise typer.BadParameter("--csv, --html and --plain-vote are for a folder or several images.")
-        _classify_one(session, images[0], names, kb, as_json)
+        with session.kb(kb) as store:
+            result = session.assistant(store).classify(images[0], names, bands=bands, sensor=sensor)
+        _show_one(session, result, as_json)
         return
     bar = Progress(session, "Looking at")
     with session.kb(kb) as store:
         try:
-            found = session.assistant(store).classify(images, names, plain=plain_vote, progress=bar)
+            found = session.assistant(store).classify(
+                images, names, plain=plain_vote, progress=bar, bands=bands, sensor=sensor
+            )
         finally:
             bar.close()
     shown = _shortener(images)
@@ -61,9 +67,7 @@ def classify(
         _print(session, found, shown)
 
 
-def _classify_one(session: Session, image: str, labels: list[str], kb: str, as_json: bool) -> None:
-    with session.kb(kb) as store:
-        result = session.assistant(store).classify(image, labels)
+def _show_one(session: Session, result: Classification, as_json: bool) -> None:
     if as_json:
         session.json(
             {
@@ -208,6 +212,8 @@ def caption(
     context: typer.Context,
     image: Annotated[str, typer.Argument(metavar="IMAGE")],
     plain: Annotated[bool, typer.Option("--plain", help="The caption alone, without sources.")] = False,
+    bands: BandsOption = "",
+    sensor: SensorOption = "",
     kb: KbOption = "",
     as_json: JsonOption = False,
 ) -> None:
@@ -217,7 +223,7 @@ def caption(
 
     with session.kb(kb) as store:
         assistant = session.assistant(store)
-        answer = assistant.caption(image)
+        answer = assistant.caption(image, bands=bands, sensor=sensor)
         if as_json:
             session.json(answer_json(answer, store))
         elif plain:

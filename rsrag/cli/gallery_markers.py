@@ -14,11 +14,16 @@ _SHOWN: Final = 4  # numbers in a marker that several results share
 
 
 class Pin(NamedTuple):
-    """A result on the map; `title` is escaped already."""
+    """A result on the map; `title` is escaped already. It is marked with `mark`, or else its rank."""
 
     rank: int
     title: str
     bbox: BBox
+    mark: str = ""
+
+    @property
+    def shown(self) -> str:
+        return self.mark or str(self.rank)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +85,7 @@ class _Group(NamedTuple):
         """(text, result) of each number shown; the last may be "+7"."""
         shown = self.pins if len(self.pins) <= _SHOWN else self.pins[: _SHOWN - 1]
         rest = len(self.pins) - len(shown)
-        return [(str(pin.rank), pin) for pin in shown] + ([(f"+{rest}", None)] if rest else [])
+        return [(pin.shown, pin) for pin in shown] + ([(f"+{rest}", None)] if rest else [])
 
     @property
     def wide(self) -> float:
@@ -151,7 +156,7 @@ def _pill(group: _Group) -> str:
         if pin is None:
             parts.append(f'{number} class="more">{text}</text>')
         else:
-            name = f"Result {pin.rank}: {pin.title}"
-            link = f'<a class="pin" href="#r{pin.rank}" aria-label="{name}">'
+            name = f"Result {pin.shown}: {pin.title}"
+            link = f'<a class="pin" href="#r{pin.shown}" aria-label="{name}">'
             parts.append(f"{link}<title>{name}</title>{number}>{text}</text></a>")
     return "".join(parts)

@@ -72,7 +72,10 @@ def add(
     known = session.plugins.offers("source")
     kind = what if what in known and not Path(what).exists() else guess_kind(session.plugins, what)
     session.note(f"Reading {what} as a source of kind '{kind}'.")
-    typed = _typed(known[kind], given)
+    configured = session.config.table("sources", kind)
+    if kind != what:
+        configured.pop("path", None)
+    typed = configured | _typed(known[kind], given)
     new = bool(kb) and not (session.config.kb_path(kb) / "catalog.sqlite").exists()
     if new and not dry_run:
         session.note(f"Making a new knowledge base: {session.config.kb_path(kb)}")

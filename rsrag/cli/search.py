@@ -2,36 +2,58 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from .session import (
+    AroundOption,
+    BandsOption,
     FacetOption,
+    FromSensorOption,
     ImageOption,
     JsonOption,
     KbOption,
+    MaxCloudOption,
+    MaxGsdOption,
     NearOption,
+    SeasonOption,
+    SensorOption,
+    Session,
     WhenOption,
     WithinOption,
     session_of,
 )
+
+if TYPE_CHECKING:
+    from ..store.knowledge_base import KnowledgeBase
+    from ..types import Hit
 
 
 def search(
     context: typer.Context,
     text: Annotated[str, typer.Argument(metavar="[TEXT]", help="What to look for.")] = "",
     image: ImageOption = None,
+    bands: BandsOption = "",
+    sensor: SensorOption = "",
     near: NearOption = "",
     within: WithinOption = "",
+    around: AroundOption = "",
     when: WhenOption = "",
+    season: SeasonOption = "",
+    max_gsd: MaxGsdOption = None,
+    max_cloud: MaxCloudOption = None,
+    from_sensor: FromSensorOption = None,
     facet: FacetOption = None,
     kind: Annotated[str, typer.Option(metavar="image|text", help="Only images, or only passages.")] = "",
     source: Annotated[list[str] | None, typer.Option(metavar="S", help="Only from this source (repeatable).")] = None,
     everything: Annotated[bool, typer.Option("--all", help="Reference packs too, not only your own.")] = False,
     k: Annotated[int, typer.Option("-k", min=1, max=1000, help="How many results.")] = 10,
     html: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write a page with pictures.")] = None,
+    geojson: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write the places as GeoJSON.")] = None,
+    stac: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write a STAC item collection.")] = None,
     kb: KbOption = "",
     as_json: JsonOption = False,
 ) -> None:
@@ -40,8 +62,10 @@ def search(
     Example: rsrag search "storage tanks" --kind image --html tanks.html
     """
     session = session_of(context)
-    if not text.strip() and not image and not near:
-        raise typer.BadParameter("give a text, an --image or a --near box.")
+    by_place = not text.strip() and not image and not near
+    if by_place and not within and not around:
+        raise typer.BadParameter("give a text, an --image, or a place (--near, --within, --around).")
+    from ..filtering import place_of
     from .render import hit_json, print_hits
 
     with session.kb(kb) as store:
@@ -52,14 +76,23 @@ def search(
             text,
             image or None,
             task="search",
+            bands=bands,
+            sensor=sensor,
             near=near or None,
             within=within or None,
+            around=around or None,
             when=when or None,
+            season=season or None,
+            max_gsd=max_gsd,
+            max_cloud=max_cloud,
+            from_sensor=from_sensor or (),
             facets=facet or (),
             sources=source or (mine if narrowed else ()),
             kind=kind or ("image" if image and not text else ""),
             k=k,
         )
+        if by_place:
+            query = query.with_(near=place_of(query.where))
         with session.err.status("Searching ..."):
             found = assistant.search_all(query)
         for lane in found.lanes:
@@ -67,14 +100,18 @@ def search(
                 session.warn(f"retrieval lane {lane.name} failed: {lane.detail}")
         for warning in found.warnings:
             session.warn(warning)
-        if query.where.box or query.where.polygon or query.where.interval or query.where.facets:
-            kept, total = store.count_kept(query.where)
-            session.note(f"The filters left {kept:,} of {total:,} passages and images to search.")
+        for note in query.where.notes:
+            session.warn(note)
+        if query.where.narrows:
+            said = store.explain(query.where)
+            session.note(f"{said[0].upper()}{said[1:]}.")
         if html:
             from .pages import write_page
 
             write_page(html, store, found.hits, query)
             session.note(f"Wrote {html}.")
+        if geojson or stac:
+            _export(session, found.hits, store, geojson, stac)
         if as_json:
             session.json({"hits": [hit_json(hit, rank, store) for rank, hit in enumerate(found.hits, 1)]})
             return
@@ -84,3 +121,18 @@ def search(
             session.note(f"Nothing found (searched: {searched}).")
         if narrowed:
             session.note(f"Searched your own sources ({', '.join(mine)}); --all adds the reference packs.")
+
+
+def _export(
+    session: Session, hits: Sequence[Hit], store: KnowledgeBase, geojson: Path | None, stac: Path | None
+) -> None:
+    from ..export import to_geojson, to_stac
+    from ..geojson import write
+
+    for path, export in (
+        (geojson, to_geojson(hits, store) if geojson else None),
+        (stac, to_stac(hits, store, stac.parent) if stac else None),
+    ):
+        if path and export:
+            write(path, export.data)
+            session.note(f"Wrote {path}: {export}.")

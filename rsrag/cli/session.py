@@ -26,13 +26,31 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Write one JSON object 
 ImageOption = Annotated[
     list[str] | None, typer.Option("--image", "-i", metavar="FILE", help="Image to ask about (repeatable).")
 ]
+BandsOption = Annotated[
+    str, typer.Option("--bands", metavar="A,B,...", help="The image's bands in file order: swir1,nir,red,green.")
+]
+SensorOption = Annotated[
+    str, typer.Option("--sensor", metavar="PROFILE", help="The image's sensor, which says its bands: sentinel-2-l2a.")
+]
 NearOption = Annotated[str, typer.Option("--near", metavar="W,S,E,N", help="Rank what lies near this box first.")]
 WithinOption = Annotated[
     str, typer.Option("--within", metavar="BOX|FILE", help="Only inside W,S,E,N or a GeoJSON file.")
 ]
+AroundOption = Annotated[str, typer.Option("--around", metavar="LON,LAT,KM", help="Only within KM of a place.")]
 WhenOption = Annotated[str, typer.Option("--when", metavar="A/B", help="Only from this time span (2019/2021-06).")]
+SeasonOption = Annotated[
+    str, typer.Option("--season", metavar="S", help="Only of this time of year: summer, JJA, 06-08.")
+]
+MaxGsdOption = Annotated[float | None, typer.Option("--max-gsd", metavar="M", help="Only as fine as M metres a pixel.")]
+MaxCloudOption = Annotated[
+    float | None, typer.Option("--max-cloud", metavar="PCT", help="Only with at most PCT percent of cloud.")
+]
+FromSensorOption = Annotated[
+    list[str] | None, typer.Option("--from-sensor", metavar="NAME", help="Only from this sensor (repeatable).")
+]
 FacetOption = Annotated[
-    list[str] | None, typer.Option("--facet", metavar="K=V", help="Only with this facet (repeatable).")
+    list[str] | None,
+    typer.Option("--facet", metavar="K=V", help="Only with this facet: K=V, K!=V, K<5, K>=5 (repeatable)."),
 ]
 
 

@@ -6,6 +6,7 @@ import functools
 import json
 import math
 import os
+import re
 import sqlite3
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,7 +19,7 @@ from urllib.parse import quote
 
 from ..errors import StoreError
 from ..types import BBox, Chunk, Fact, Provenance, Record
-from .filters import Condition, as_number, facet_values
+from .filters import Condition, Demand, Sql, as_number, facet_values
 from .migrations import SCHEMA_VERSION, migrate, month_bits
 from .places import to_wkb
 from .words import spellings
@@ -34,6 +35,7 @@ _CHUNK_COLUMNS = """c.id, c.kind, c.part, c.ordinal, r.title, c.text, c.content_
     s.role, r.url, r.license, r.attribution, c.image, c.page, c.heading, r.facets, r.aliases, r.west,
     r.south, r.east, r.north, r.acquired"""
 _KEPT_CHUNKS = 4096
+_COUNT_UP_TO = 5000
 _CHUNK_TABLES = "chunks c JOIN records r ON r.rowid = c.record JOIN sources s ON s.name = r.source"
 
 
@@ -249,9 +251,26 @@ class Catalog:
     def count(self, table: str, where: str = "1", arguments: Sequence[Any] = ()) -> int:
         return int(self.db.execute(f"SELECT count(*) FROM {table} WHERE {where}", arguments).fetchone()[0])
 
-    def count_chunks(self, condition: Condition) -> int:
-        sql = f"SELECT count(*) FROM {_CHUNK_TABLES} WHERE {condition.seek}"
-        return int(self.db.execute(sql, condition.seek_arguments).fetchone()[0])
+    def count_chunks(self, condition: Condition, kind: str = "", limit: int = -1) -> int:
+        """How many chunks (of one kind) satisfy a condition, counted up to `limit`."""
+        sql, arguments = self._led(condition)
+        of_kind, kinds = ("c.kind = ? AND ", (kind,)) if kind else ("", ())
+        listed = f"SELECT 1 FROM {_tables(sql)} WHERE {of_kind}{sql} LIMIT ?"
+        row = self.db.execute(f"SELECT count(*) FROM ({listed})", (*kinds, *arguments, limit)).fetchone()
+        return int(row[0])
+
+    def _led(self, condition: Condition) -> Sql:
+        """A condition led by the demand that lists the fewest records, as far as counting pays."""
+        leaders = condition.seekable
+        if len(leaders) < 2:
+            return condition.led_by(leaders[0] if leaders else None)
+
+        def length(demand: Demand) -> int:
+            select, arguments = demand.seek or ("", ())
+            row = self.db.execute(f"SELECT count(*) FROM (SELECT 1 FROM ({select}) LIMIT {_COUNT_UP_TO})", arguments)
+            return int(row.fetchone()[0])
+
+        return condition.led_by(min(leaders, key=length))
 
     def space_counts(self) -> dict[str, int]:
         return dict(self.db.execute("SELECT space, count(*) FROM vectors GROUP BY space"))
@@ -511,11 +530,21 @@ class Catalog:
                 found.setdefault(chunk.content_hash, []).append(chunk)
         return found
 
-    def hashes(self, kind: str, condition: Condition, limit: int) -> list[str]:
-        """Distinct content hashes of the chunks that satisfy a condition, at most `limit`."""
+    def hashes_among(self, hashes: Sequence[str], kind: str, condition: Condition) -> set[str]:
+        """Those of the content hashes of which a chunk satisfies a condition."""
+        sql = condition.sql
+        listed = "(SELECT value FROM json_each(?))"
         rows = self.db.execute(
-            f"SELECT DISTINCT c.content_hash FROM {_CHUNK_TABLES} WHERE c.kind = ? AND {condition.seek} LIMIT ?",
-            (kind, *condition.seek_arguments, limit),
+            f"SELECT c.content_hash FROM {_tables(sql)} WHERE c.content_hash IN {listed} AND c.kind = ? AND {sql}",
+            (json.dumps(list(hashes)), kind, *condition.arguments),
+        )
+        return {row[0] for row in rows}
+
+    def hashes(self, kind: str, condition: Condition) -> list[str]:
+        """Distinct content hashes of the chunks that satisfy a condition."""
+        sql, arguments = self._led(condition)
+        rows = self.db.execute(
+            f"SELECT DISTINCT c.content_hash FROM {_tables(sql)} WHERE c.kind = ? AND {sql}", (kind, *arguments)
         )
         return [row[0] for row in rows]
 
@@ -569,13 +598,15 @@ class Catalog:
             found.update((record, (w, s, e, n)) for record, w, s, e, n, *_ in rows)
         return list(found.items())
 
-    def footprint(self, source: str, record: str) -> bytes | None:
-        """The outline of a record as WKB, where it has one."""
+    def outline(self, source: str, record: str) -> tuple[bytes | None, datetime | None]:
+        """(footprint as WKB, end of the span of time) of a record, where it has them."""
         row = self.db.execute(
-            "SELECT f.wkb FROM footprints f JOIN records r ON r.rowid = f.record WHERE r.source = ? AND r.id = ?",
+            """SELECT f.wkb, r.acquired_until FROM records r LEFT JOIN footprints f ON f.record = r.rowid
+               WHERE r.source = ? AND r.id = ?""",
             (source, record),
         ).fetchone()
-        return row[0] if row else None
+        wkb, until = row or (None, None)
+        return wkb, None if until is None else datetime.fromtimestamp(until, UTC)
 
     def source_names(self) -> list[str]:
         return [row[0] for row in self.db.execute("SELECT name FROM sources ORDER BY name")]
@@ -617,6 +648,11 @@ def _facets(text: str) -> dict[str, Any]:
 
 def _unindexed(db: sqlite3.Connection) -> bool:
     return bool(db.execute("SELECT EXISTS (SELECT 1 FROM vectors WHERE indexed = 0)").fetchone()[0])
+
+
+def _tables(sql: str) -> str:
+    """What an expression about chunks has to be looked up in: the index of chunks alone, if it can."""
+    return "chunks c JOIN records r ON r.rowid = c.record" if re.search(r"\br\.", sql) else "chunks c"
 
 
 def _is_size(fact: Fact) -> bool:

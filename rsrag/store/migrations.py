@@ -55,6 +55,8 @@ def _to_2(db: sqlite3.Connection) -> None:
     db.executemany("UPDATE records SET months = ?, local_months = ? WHERE rowid = ?", bits)
     for statement in (
         "CREATE INDEX facets_number ON facets (key, number) WHERE number IS NOT NULL",
+        "DROP INDEX chunks_record",
+        "CREATE INDEX chunks_record ON chunks (record, kind, content_hash)",
         "CREATE INDEX records_until ON records (acquired_until) WHERE acquired_until IS NOT NULL",
         "CREATE INDEX records_months ON records (months)",
         "CREATE INDEX records_local_months ON records (local_months)",

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
+import json
 import sqlite3
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from ..geojson import bounds, read_shape
+from ..geojson import bounds, from_circle, read_shape
 from ..types import BBox, Circle
 
 if TYPE_CHECKING:
@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _IN_BOX = "b.west <= ? AND b.east >= ? AND b.south <= ? AND b.north >= ?"
-# The tightest curve of the ellipsoid (along the meridian at the equator), so that no box comes out too small.
-_LEAST_RADIUS_M = 6_335_000.0
 _STEP_DEGREES = 0.05
 _MOST_STEPS = 200
 
@@ -30,29 +28,44 @@ def to_wkb(footprint: Mapping[str, Any]) -> bytes:
 
 def touching_polygon(db: sqlite3.Connection, polygon: Mapping[str, Any]) -> set[int]:
     """Rowids of the records whose footprint, or box where they have none, touches a polygon."""
-    from shapely import intersects, prepare
+    import numpy as np
+    from shapely import contains_properly, intersects, prepare
 
     area, _ = read_shape(polygon, "the polygon")
     if area.is_empty:
         return set()
     prepare(area)
-    records, shapes = _candidates(db, bounds(area))
-    return set(records[intersects(area, shapes)].tolist()) if len(records) else set()
+    rows: list[tuple[float, ...]] = []
+    for west, south, east, north in bounds(area).parts():
+        rows += db.execute(
+            f"SELECT b.record, b.west, b.south, b.east, b.north FROM boxes b WHERE {_IN_BOX}",
+            (east, west, north, south),
+        )
+    table = np.array(rows, np.float64).reshape(-1, 5)
+    records, around = table[:, 0].astype(np.int64), _boxes(table[:, 1:])
+    # These boxes are the R*Tree's, rounded outwards: what lies wholly inside needs no closer look.
+    sure = contains_properly(area, around)
+    doubtful = records[intersects(area, around) & ~sure]
+    records_there, shapes = _shapes(db, set(doubtful.tolist()))
+    return set(records[sure].tolist()) | set(records_there[intersects(area, shapes)].tolist())
 
 
 def touching_circle(db: sqlite3.Connection, circle: Circle) -> set[int]:
     """Rowids of the records of which some point lies within a distance of a place, along the ellipsoid."""
-    records, shapes = _candidates(db, around(circle))
-    if not len(records):
-        return set()
+    touched: set[int] = set()
+    for west, south, east, north in from_circle(circle).parts():
+        rows = db.execute(f"SELECT b.record FROM boxes b WHERE {_IN_BOX}", (east, west, north, south))
+        touched.update(record for (record,) in rows)
+    records, shapes = _shapes(db, touched)
     return set(records[distances(circle.lon, circle.lat, shapes) <= circle.radius_m].tolist())
 
 
 def beside_box(db: sqlite3.Connection, box: BBox) -> set[int]:
     """Rowids of the records that touch a box with their own box but not with their footprint."""
+    import numpy as np
     import shapely
 
-    area = shapely.union_all([shapely.box(*part) for part in box.parts()])
+    area = shapely.union_all(_boxes(np.array(box.parts())))
     shapely.prepare(area)
     beside: set[int] = set()
     for west, south, east, north in box.parts():
@@ -65,22 +78,6 @@ def beside_box(db: sqlite3.Connection, box: BBox) -> set[int]:
         hits = shapely.intersects(area, shapely.from_wkb([wkb for _, wkb in rows]))
         beside.update(record for (record, _), hit in zip(rows, hits, strict=True) if not hit)
     return beside
-
-
-def around(circle: Circle) -> BBox:
-    """A box that holds a circle; over a pole it goes all the way round."""
-    angle = circle.radius_m / _LEAST_RADIUS_M
-    reach = math.degrees(angle)
-    south, north = max(-90.0, circle.lat - reach), min(90.0, circle.lat + reach)
-    if south == -90 or north == 90:
-        return BBox(-180, south, 180, north)
-    # Meridians touch the circle nearer to the pole than its centre lies: sin(width) = sin(angle) / cos(latitude).
-    ratio = math.sin(angle) / math.cos(math.radians(circle.lat))
-    if ratio >= 1:
-        return BBox(-180, south, 180, north)
-    width = math.degrees(math.asin(ratio)) + 1e-6
-    west, east = circle.lon - width, circle.lon + width
-    return BBox(west + 360 if west < -180 else west, south, east - 360 if east > 180 else east, north)
 
 
 def distances(lon: float, lat: float, shapes: NDArray[np.object_]) -> NDArray[np.float64]:
@@ -104,45 +101,34 @@ def distances(lon: float, lat: float, shapes: NDArray[np.object_]) -> NDArray[np
     return metres
 
 
-def _candidates(db: sqlite3.Connection, box: BBox) -> tuple[NDArray[np.int64], NDArray[np.object_]]:
-    """(rowids, shapes) of the records whose boxes touch a box: footprints, else boxes, each side of 180 for itself."""
+def _shapes(db: sqlite3.Connection, records: set[int]) -> tuple[NDArray[np.int64], NDArray[np.object_]]:
+    """(rowids, shapes) of records: footprints, else boxes, each side of the antimeridian for itself."""
     import numpy as np
     import shapely
 
-    boxed: set[tuple[Any, ...]] = set()
-    outlined: dict[int, bytes] = {}
-    for west, south, east, north in box.parts():
-        corners = (east, west, north, south)
-        # The R*Tree's own numbers are rounded outwards to 32 bits; a point would have a size.
-        boxed.update(
-            db.execute(
-                f"""SELECT r.rowid, r.west, r.south, r.east, r.north FROM boxes b JOIN records r ON r.rowid = b.record
-                    WHERE {_IN_BOX} AND b.record NOT IN (SELECT record FROM footprints)""",
-                corners,
-            )
-        )
-        outlined.update(
-            db.execute(
-                f"SELECT b.record, f.wkb FROM boxes b JOIN footprints f ON f.record = b.record WHERE {_IN_BOX}", corners
-            )
-        )
-    table = np.array(list(boxed), np.float64).reshape(-1, 5)
-    table = np.concatenate([table, table[table[:, 1] > table[:, 3]]])
-    over = np.flatnonzero(table[:, 1] > table[:, 3])
-    first, second = np.split(over, 2)
-    table[first, 3], table[second, 1] = 180.0, -180.0
-    records = np.concatenate([table[:, 0].astype(np.int64), np.fromiter(outlined, np.int64, len(outlined))])
-    shapes = np.concatenate([_boxes(table[:, 1:]), shapely.from_wkb(np.array([*outlined.values()], object))])
-    return records, shapes
+    wanted = (json.dumps(sorted(records)),)
+    listed = "(SELECT value FROM json_each(?))"
+    outlined = dict(db.execute(f"SELECT record, wkb FROM footprints WHERE record IN {listed}", wanted))
+    rows = [
+        row
+        for row in db.execute(f"SELECT rowid, west, south, east, north FROM records WHERE rowid IN {listed}", wanted)
+        if row[0] not in outlined
+    ]
+    boxed = [(row, *part) for row, *corners in rows for part in BBox(*corners).parts()]
+    table = np.array(boxed, np.float64).reshape(-1, 5)
+    rowids = np.concatenate([table[:, 0].astype(np.int64), np.fromiter(outlined, np.int64, len(outlined))])
+    return rowids, np.concatenate([_boxes(table[:, 1:]), shapely.from_wkb(np.array([*outlined.values()], object))])
 
 
 def _boxes(corners: NDArray[np.float64]) -> NDArray[np.object_]:
-    """Shapes of boxes (n, 4) of west, south, east, north; those without any size are points."""
+    """Shapes of boxes (n, 4) of west, south, east, north; those without area are lines or points."""
     import numpy as np
     import shapely
 
-    points = (corners[:, 0] == corners[:, 2]) & (corners[:, 1] == corners[:, 3])
+    narrow, flat = corners[:, 0] == corners[:, 2], corners[:, 1] == corners[:, 3]
+    areas, points, lines = ~narrow & ~flat, narrow & flat, narrow ^ flat
     shapes = np.empty(len(corners), object)
-    shapes[~points] = shapely.box(*corners[~points].T)
+    shapes[areas] = shapely.box(*corners[areas].T)
     shapes[points] = shapely.points(corners[points, :2])
+    shapes[lines] = shapely.linestrings(corners[lines].reshape(-1, 2, 2))
     return shapes

@@ -37,7 +37,7 @@ CREATE TABLE chunks (
     kind TEXT NOT NULL, part TEXT NOT NULL, ordinal INTEGER NOT NULL, text TEXT NOT NULL, image TEXT NOT NULL,
     page INTEGER, heading TEXT NOT NULL, content_hash TEXT NOT NULL
 );
-CREATE INDEX chunks_record ON chunks (record);
+CREATE INDEX chunks_record ON chunks (record, kind, content_hash);
 CREATE INDEX chunks_hash ON chunks (content_hash);
 
 CREATE TABLE facts (

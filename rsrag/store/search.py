@@ -30,7 +30,8 @@ EXACT_UP_TO = 10_000
 takes longer than reading and comparing them."""
 
 FILTER_BY_IDS = 5000
-"""Up to so many matching vectors a filter is passed to Chroma as ids; beyond, hits are fetched and dropped."""
+"""Up to so many vectors that a filter leaves are read and compared, all of them; beyond, hits of Chroma are fetched and
+dropped."""
 
 MOST_NAMESAKES = 5
 MOST_OF_ONE = 8
@@ -139,24 +140,26 @@ class Searches:
         return found
 
     def _nearest(self, space: Space, vector: NDArray[np.float32], k: int, where: Condition) -> list[tuple[str, float]]:
+        import numpy as np
+
         exact = self._exact(space)
         if exact is not None:
-            wanted = None if where.is_trivial else self.catalog.hashes(KIND[space], where, -1)
+            wanted = None if where.is_trivial else self.catalog.hashes(KIND[space], where)
             return exact.query(vector, k, wanted)
         if where.is_trivial:
             return self.index.query(space, vector, k)
-        ids = self.catalog.hashes(KIND[space], where, FILTER_BY_IDS + 1)
-        if len(ids) <= FILTER_BY_IDS:
-            present = sorted(self.catalog.known_vectors(space, ids, indexed=True))
-            return self.index.query(space, vector, min(k, len(present)), present)
-        # Too many to list: fetch more and drop, doubling until enough survive or everything was seen.
+        if self.catalog.count_chunks(where, KIND[space], FILTER_BY_IDS + 1) <= FILTER_BY_IDS:
+            # Chroma takes longer to look among ids, and the longer the fewer they are; here none is missed.
+            stored = self.catalog.vectors(space, self.catalog.hashes(KIND[space], where))
+            return ExactIndex(list(stored), np.array([*stored.values()], np.float32)).query(vector, k) if stored else []
+        # Too many to list: fetch more and drop, until enough survive or everything was seen.
         total, fetch = self.index.count(space), 4 * k
         while True:
             hits = self.index.query(space, vector, min(fetch, total))
-            kept = self.catalog.chunks_by_hash([d for d, _ in hits], KIND[space], where)
+            kept = self.catalog.hashes_among([d for d, _ in hits], KIND[space], where)
             if len(kept) >= k or fetch >= total:
-                return [(d, c) for d, c in hits if d in kept]
-            fetch *= 4
+                return [(d, c) for d, c in hits if d in kept][:k]
+            fetch = max(4 * fetch, fetch * 2 * k // (len(kept) + 1))
 
     def search_text(self, query: Query, k: int, lane: str = "words") -> list[Hit]:
         """The `k` passages (and, in a search, the `k` images) that use the question's rarer words, by bm25 over title,

@@ -1,4 +1,4 @@
-"""The built-in models: the reader that needs no weights, and the bridge to any LangChain chat model."""
+"""The built-in models: the reader that needs no weights, any LangChain chat model, and transformers on this machine."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from rsrag import hookimpl
 
 @hookimpl
 def rsrag_models() -> list[type[Any]]:
-    """`extractive` and `langchain`."""
+    """`extractive`, `langchain` and `transformers`."""
     from .extractive import ExtractiveModel
     from .langchain import LangChainModel
+    from .transformers import TransformersModel
 
-    return [ExtractiveModel, LangChainModel]
+    return [ExtractiveModel, LangChainModel, TransformersModel]

@@ -3,25 +3,56 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterator
+import threading
+from collections.abc import Generator, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from rsrag import Capabilities, ModelError, Prompt, Scene, Text, ToolCall, Usage
+from rsrag import Capabilities, ModelError, Notice, Prompt, Scene, Text, ToolCall, Usage, UsageError
+from rsrag.answering.calls import BadCall, arguments_of
+
+from .detecting import Traits, can_bind_tools, of_ollama, of_openai_server, of_profile
+from .failures import Refused, failed, images_at_most, refused
+from .options import EVIDENCE_SIDE, RESERVE, TOOLS, Tools, function
+from .replying import Event, Piece, ToolStyle, reply
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
-EVIDENCE_SIDE = 512  # pixels: a picture of evidence supports, the scene is what is asked about
+
+@dataclass(frozen=True, slots=True)
+class _Able:
+    """What is settled about a model: `most_images` at once (None: any number), whether it may be asked for usage."""
+
+    images: bool
+    style: ToolStyle
+    context: int
+    most_images: int | None = None
+    usage: bool = True
+
+
+class _Refusal(Exception):
+    """The server does not take something; nothing of the answer has come yet."""
+
+    def __init__(self, what: Refused, most_images: int) -> None:
+        super().__init__(what)
+        self.what = what
+        self.most_images = most_images
 
 
 class LangChainModel:
     """A chat model through LangChain.
 
     `model` is "provider:name" as `init_chat_model` takes it ("ollama:qwen3-vl", "openai:my-model" together with
-    the `base_url` of a local server), or a BaseChatModel. `timeout` in seconds and `retries` go to the provider's
-    client. A `base_url` is sent no key but the one in the environment variable `api_key_env`. `images=False` for
-    a model that takes none; `image_side` is the longer side in pixels that scenes are sent with; `context` is the
-    model's size in tokens, 0 when unknown, and makes long evidence fit.
+    the `base_url` of a local server), or a BaseChatModel. `timeout` is how long, in seconds, the first token and
+    every further one may take; `retries` how often a request that failed before it was answered is repeated. A
+    `base_url` is sent no key but the one in the environment variable `api_key_env`.
+
+    What the model can take is asked of its server or of LangChain's profile of it, when it is first used: `images`
+    (true or false), `tools` ("native", "prompt": told in the prompt, "none") and `context` (tokens) say it instead.
+    Whatever the server refuses all the same is left out from then on, with a `Notice`. `image_side` is the longer
+    side in pixels that scenes are sent with, `max_tokens` the longest answer (0: the provider's own limit).
     """
 
     name: ClassVar[str] = "langchain"
@@ -32,11 +63,13 @@ class LangChainModel:
         base_url: str = "",
         timeout: float = 60,
         retries: int = 2,
-        images: bool = True,
+        images: bool | None = None,
         image_side: int = 1024,
         context: int = 0,
         temperature: float = 0.0,
         api_key_env: str = "",
+        tools: Tools = "auto",
+        max_tokens: int = 0,
     ) -> None:
         self.model = model
         self.base_url = base_url
@@ -47,84 +80,194 @@ class LangChainModel:
         self.context = context
         self.temperature = temperature
         self.api_key_env = api_key_env
+        self.tools = tools
+        self.max_tokens = max_tokens
+        if tools not in TOOLS:
+            raise UsageError(f"model 'langchain' has no tools = '{tools}'.", f"There are: {', '.join(TOOLS)}.")
         self._chat: BaseChatModel | None = None
+        self._able: _Able | None = None
+        self._lock = threading.Lock()
 
     @property
     def capabilities(self) -> Capabilities:
-        return Capabilities(images=self.images, tools=False, context=self.context)
+        """What the user said, and after the first answer what turned out."""
+        able = self._able
+        if able is None:
+            return Capabilities(self.images is not False, self.tools != "none", self.context)
+        return Capabilities(able.images, self.tools != "none", able.context)
 
     @property
     def label(self) -> str:
         """What the model is called in messages."""
         return self.model if isinstance(self.model, str) else type(self.model).__name__
 
-    def generate(self, prompt: Prompt) -> Iterator[Text | ToolCall | Usage]:
+    def generate(self, prompt: Prompt) -> Iterator[Event]:
         """Text as it arrives, then tool calls and what it cost.
 
-        Raises `ModelError` when the model cannot be reached or made, fails on the way, or returns neither text
-        nor a tool call.
+        Raises `ModelError` when the model cannot be reached or made, fails on the way (after the text that had come),
+        or returns neither text nor a tool call.
         """
-        from rsrag.answering import messages
+        if self.tools == "none":
+            prompt = replace(prompt, tools=())
+        told: set[str] = set()
+        while True:
+            chat, able = self._settle()
+            try:
+                for event in reply(
+                    prompt, partial(self._ask, chat, able), self.label, reads_calls=able.style == "prompt"
+                ):
+                    if not isinstance(event, Notice) or event.text not in told:
+                        yield event
+                    if isinstance(event, Notice):
+                        told.add(event.text)
+                return
+            except _Refusal as refusal:
+                if notice := self._give_up(able, refusal):
+                    told.add(notice)
+                    yield Notice(notice)
 
-        sent = messages(prompt, self.capabilities, self._picture)
-        total: Any = None
+    def _settle(self) -> tuple[BaseChatModel, _Able]:
+        """The client, and what the model can take; both found out on first use."""
+        with self._lock:
+            if self._chat is None:
+                self._chat, self._able = self._make(0), None
+            if self._able is None:
+                traits = self._traits(self._chat)
+                if traits.context and self._is_ollama:
+                    self._chat = self._make(traits.context)
+                self._able = _Able(
+                    traits.images is not False,
+                    self.tools if self.tools in ("native", "prompt") else "native" if traits.tools else "prompt",
+                    traits.context,
+                )
+            return self._chat, self._able
+
+    def _traits(self, chat: BaseChatModel) -> Traits:
+        user = Traits(self.images, None, self.context)
+        if self._is_ollama:
+            found = of_ollama(str(self.model).partition(":")[2], self.base_url)
+        elif isinstance(self.model, str) and self.base_url:
+            # Not the profile: a local server may give any model the name of a hosted one.
+            found = of_openai_server(self.model.partition(":")[2], self.base_url, self._key())
+        else:
+            found = of_profile(chat)
+        return user.over(found).over(Traits(tools=can_bind_tools(chat)))
+
+    def _give_up(self, able: _Able, refusal: _Refusal) -> str:
+        """Remember what the server refuses; returns what the user is told."""
+        now, notice = able, ""
+        if refusal.what == "usage":
+            now = replace(able, usage=False)
+        elif refusal.what == "tools":
+            now = replace(able, style="prompt")
+            notice = f'{self.label} refuses tool calls; tools are told in the prompt instead (tools = "prompt")'
+        elif refusal.most_images and (able.most_images is None or refusal.most_images < able.most_images):
+            now = replace(able, most_images=refusal.most_images)
+            notice = f"{self.label} takes no more than {refusal.most_images} images at once; the others are left out"
+        else:
+            now = replace(able, images=False)
+            notice = f"{self.label} refuses images; it answers without them (images = false)"
+        with self._lock:
+            self._able = now
+        return notice
+
+    # -- one request --------------------------------------------------------------------------------
+
+    def _ask(self, chat: BaseChatModel, able: _Able, prompt: Prompt) -> Generator[Piece, None, None]:
+        """Send a prompt; the provider's chunks become pieces, and its errors ours. Closing it closes the connection."""
+        from rsrag.answering import render
+
+        rendered = render(
+            prompt,
+            Capabilities(able.images, bool(prompt.tools), able.context),
+            self._picture,
+            style=able.style,
+            image_side=self.image_side,
+            evidence_side=EVIDENCE_SIDE,
+            most_images=able.most_images,
+            reserve=self.max_tokens or RESERVE,
+        )
+        native = bool(prompt.tools) and able.style == "native"
+        usage = able.usage and isinstance(self.model, str) and self.model.startswith("openai:")
+        images = any(isinstance(message["content"], list) for message in rendered.messages)
         spoke = False
-        stream = self._stream(sent)
+        chunks: Iterator[Any] = iter(())
         try:
-            for chunk in stream:
-                total = chunk if total is None else total + chunk
+            client = chat.bind_tools([function(tool) for tool in prompt.tools]) if native else chat
+            chunks = client.stream(rendered.messages, **({"stream_usage": True} if usage else {}))
+            kept: Any = None  # the chunks that say more than text: summing all of them takes longer than receiving them
+            for chunk in chunks:
                 if text := text_of(chunk.content):
-                    spoke = spoke or not text.isspace()
+                    if not spoke:
+                        yield from (Notice(warning) for warning in rendered.warnings)
+                    spoke = True
                     yield Text(text)
-        finally:
-            stream.close()
-        calls = list(getattr(total, "tool_calls", None) or ())
-        if not spoke and not calls:
-            raise ModelError(
-                f"model {self.label} returned no text.",
-                "Ask again, or try another model; some local models return nothing for prompts they cannot fit.",
-            )
-        for call in calls:
-            yield ToolCall(call["name"], call["args"], call.get("id") or "")
-        if usage := getattr(total, "usage_metadata", None):
-            yield Usage(int(usage.get("input_tokens", 0)), int(usage.get("output_tokens", 0)))
-
-    def _picture(self, image: Scene | str) -> str:
-        from .pictures import data_url
-
-        return data_url(image, self.image_side if isinstance(image, Scene) else EVIDENCE_SIDE)
-
-    def _stream(self, sent: list[dict[str, Any]]) -> Generator[Any, None, None]:
-        """The provider's chunks; its errors become ours. Closing this closes the connection."""
-        chat = self._load()
-        try:
-            yield from chat.stream(sent)
+                if getattr(chunk, "tool_call_chunks", None) or chunk.usage_metadata or _ending(chunk):
+                    kept = chunk if kept is None else kept + chunk
         except ModelError:
             raise
         except Exception as error:
-            line = (str(error).strip() or "no message").splitlines()[0][:300]
-            raise ModelError(
-                f"model {self.label} failed: {type(error).__name__}: {line}.".replace("..", "."), self._hint(error)
+            what = refused(error, images=images, tools=native, usage=usage)
+            if what and not spoke:
+                raise _Refusal(what, images_at_most(error)) from error
+            raise failed(
+                error,
+                self.label,
+                where=self.base_url or "its default address",
+                timeout=self.timeout,
+                spoke=spoke,
+                images=able.images,
             ) from error
+        finally:
+            if close := getattr(chunks, "close", None):
+                close()
+        if not spoke:
+            yield from (Notice(warning) for warning in rendered.warnings)
+        if kept is not None:
+            yield from _rest(kept)
+        elif spoke and usage:
+            yield Notice("the answer may be cut: the server ended it without saying that it was complete")
 
-    def _load(self) -> BaseChatModel:
-        if self._chat is not None:
-            return self._chat
-        if not isinstance(self.model, str):
-            self._chat = self.model
-            return self._chat
-        from langchain.chat_models import init_chat_model
+    def _picture(self, image: Scene | str, side: int) -> str:
+        from .pictures import data_url
 
-        options: dict[str, Any] = {"timeout": self.timeout, "max_retries": self.retries}
-        if self.model.startswith("ollama:"):  # its client takes these another way
-            options = {"client_kwargs": {"timeout": self.timeout}}
+        return data_url(image, side)
+
+    # -- the client ---------------------------------------------------------------------------------
+
+    @property
+    def _is_ollama(self) -> bool:
+        return isinstance(self.model, str) and self.model.startswith("ollama:")
+
+    def _key(self) -> str:
+        return os.environ.get(self.api_key_env, "") if self.api_key_env else ""
+
+    def _options(self, context: int) -> dict[str, Any]:
+        """What the provider's client is made with."""
+        options: dict[str, Any] = {"temperature": self.temperature}
+        if self._is_ollama:  # its client takes these another way
+            options["client_kwargs"] = {"timeout": self.timeout}
+            if context:
+                options["num_ctx"] = context
+            if self.max_tokens:
+                options["num_predict"] = self.max_tokens
+        else:
+            options |= {"timeout": self.timeout, "max_retries": self.retries}
+            if self.max_tokens:
+                options["max_tokens"] = self.max_tokens
         if self.base_url:
             options["base_url"] = self.base_url
-            if not self.model.startswith("ollama:"):
-                options["api_key"] = os.environ.get(self.api_key_env, "") if self.api_key_env else ""
-                options["api_key"] = options["api_key"] or "not-needed"
+            if not self._is_ollama:
+                options["api_key"] = self._key() or "not-needed"
+        return options
+
+    def _make(self, context: int) -> BaseChatModel:
+        if not isinstance(self.model, str):
+            return self.model
+        from langchain.chat_models import init_chat_model
+
         try:
-            self._chat = init_chat_model(self.model, temperature=self.temperature, **options)
+            made: BaseChatModel = init_chat_model(self.model, **self._options(context))
         except ImportError as error:
             raise ModelError(f"model {self.label} needs a package that is not installed.", str(error)) from error
         except Exception as error:
@@ -132,28 +275,30 @@ class LangChainModel:
             raise ModelError(
                 f"model {self.label} cannot be made: {line}", "Give it as provider:name, for example ollama:qwen3-vl."
             ) from error
-        return self._chat
+        return made
 
-    def _hint(self, error: Exception) -> str:
-        """What to do next, from what providers' errors have in common: their class names and words."""
-        kind = f"{type(error).__name__} {type(error).__mro__[1].__name__}".lower()
-        words = str(error).lower()
-        where = self.base_url or "its default address"
-        if "timeout" in kind or "timed out" in words:
-            return f"It took longer than {self.timeout:g} s: raise `timeout`, or use a smaller model."
-        if "connect" in kind or "connection" in words:
-            return f"Is the server running at {where}? Check `base_url`."
-        if "auth" in kind or "401" in words or "api key" in words or "api_key" in words:
-            return "Check the API key; with `base_url`, name its variable in `api_key_env`."
-        if "ratelimit" in kind or "429" in words:
-            return "The provider limits requests: wait a little, or raise `retries`."
-        if "notfound" in kind or "404" in words:
-            return "Check the model's name; the server does not know it."
-        if self.images and "image" in words:
-            return "If the model takes no images, set images=false."
-        if "context" in words or "too long" in words:
-            return "Set `context` to the model's size in tokens, so that the evidence is made to fit."
-        return "Run again with --debug for the whole error."
+
+def _ending(chunk: Any) -> str:
+    """Why the answer ended, where this chunk says so."""
+    said: Mapping[str, Any] = chunk.response_metadata or {}
+    return str(said.get("finish_reason") or said.get("done_reason") or said.get("stop_reason") or "")
+
+
+def _rest(kept: Any) -> Iterator[Piece]:
+    """Tool calls, what the answer cost, and whether it was cut, from the sum of the chunks that told of them.
+
+    A call's arguments are read strictly: LangChain mends JSON that was cut off, and half an argument is a wrong one.
+    """
+    for call in kept.tool_call_chunks:
+        written = call.get("args") or ""
+        try:
+            yield ToolCall(call.get("name") or "", arguments_of(written), call.get("id") or "")
+        except ValueError as error:
+            yield BadCall(call.get("name") or "", written[:500], str(error))
+    if usage := kept.usage_metadata:
+        yield Usage(int(usage.get("input_tokens", 0)), int(usage.get("output_tokens", 0)))
+    if _ending(kept) in ("length", "max_tokens", "MAX_TOKENS"):
+        yield Notice("the answer was cut: it reached the most tokens that the model or `max_tokens` allows")
 
 
 def text_of(content: Any) -> str:

@@ -1,4 +1,4 @@
-"""The sources that come with rsrag: a folder of files, a knowledge pack, any LangChain loader."""
+"""The sources that come with rsrag: a folder of files, a knowledge pack, any LangChain loader, RSWK, STAC."""
 
 from __future__ import annotations
 
@@ -15,5 +15,7 @@ def rsrag_sources() -> list[type[Source]]:
     from .folder import FolderSource
     from .langchain import LangChainSource
     from .pack import PackSource
+    from .rswk import RswkSource
+    from .stac import StacSource
 
-    return [FolderSource, PackSource, LangChainSource]
+    return [FolderSource, PackSource, LangChainSource, RswkSource, StacSource]

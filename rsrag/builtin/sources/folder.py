@@ -187,6 +187,9 @@ class FolderSource:
             sections.append(Section("description", text["text"]))
         stem = where.removesuffix(path.suffix)
         facts = {"gsd_m": scene.gsd_m, "sensor": scene.sensor, "bands": len(scene.bands) or None}
+        exact = scene.acquired_precision not in ("year", "month")
+        if scene.acquired and not exact:
+            facts["year"] = scene.acquired.year
         folder = path.parent.relative_to(self.root).as_posix()
         facets = {key: value for key, value in facts.items() if value is not None}
         facets |= {"format": path.suffix[1:].lower()} | ({"folder": folder} if folder != "." else {})
@@ -198,7 +201,7 @@ class FolderSource:
             images=(where,),
             facets=facets | self._facets(given, sidecars),
             bbox=self._bbox(given, sidecars) or scene.bbox,
-            acquired=scene.acquired,
+            acquired=scene.acquired if exact else None,  # a record has no way to say "some day of 1985"
             url=text["url"],
             license=str(given.get("license") or self._license),
             attribution=str(given.get("attribution") or self._attribution),

@@ -9,9 +9,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
-from rsrag import RsragError
+from rsrag import BBox, RsragError
 
 if TYPE_CHECKING:
+    from .names import Names
     from .outlines import Area, Outlines
     from .sphere import Floats
 
@@ -34,9 +35,10 @@ _MORE_NAMES: Final = {
 class Place:
     """A named place. `distance_m` and `bearing` (degrees clockwise from north) are from where it was asked for.
 
-    `kind` is "city", "station", "airport", "port", "river" or "lake", `detail` a finer word ("river branch");
-    `code` the country's ISO 3166-1 alpha-2; `population` is 0 where not known. Of a river or lake, `lon` and
-    `lat` are its point nearest to where it was asked for.
+    `kind` is "city", "station", "airport", "port", "river", "lake" or "country", `detail` a finer word ("river
+    branch"); `code` the country's ISO 3166-1 alpha-2, `region` its first-level division (state, province);
+    `population` is 0 where not known. Of a river or lake, `lon` and `lat` are its point nearest to where it was asked
+    for; of anything with a `box` that was asked for by name, the middle of that.
     """
 
     id: str
@@ -51,6 +53,8 @@ class Place:
     detail: str = ""
     distance_m: float = 0.0
     bearing: float = 0.0
+    region: str = ""
+    box: tuple[float, float, float, float] | None = None
 
 
 class Gazetteer:
@@ -143,7 +147,25 @@ class Gazetteer:
         taken = {lake.id for lake in lakes}
         return [*lakes, *(place for place in found if place.id not in taken)][:n]
 
+    def country_shapes(self) -> list[Any]:
+        """The outlines of countries as shapely geometries in degrees, for a map."""
+        return [area.shape for area in self._countries.areas]
+
+    def named(self, name: str, within: str = "") -> list[Place]:
+        """Places of that name, the best known first; `within` is a country or its division. See `names.Names`."""
+        return self._names.find(name, within)
+
+    def like(self, name: str, n: int = 3) -> list[str]:
+        """Names that are spelt much like this one."""
+        return self._names.like(name, n)
+
     # -- places -----------------------------------------------------------------------------------
+
+    @cached_property
+    def _names(self) -> Names:
+        from .names import Names
+
+        return Names(self._read("cities.jsonl", _json_lines), self._records, self._of_kind("city").place, _place)
 
     def _of_kind(self, kind: str) -> _Points:
         if kind not in self._points:
@@ -152,8 +174,14 @@ class Gazetteer:
             names = self._country_names if rows else {}
             # With GeoNames' entry of the same town at hand, its single population is the clearer one.
             others = [r for r in self._records if _kind(r) == kind and r["facets"].get("same_as") not in known]
-            self._points[kind] = _Points(rows, names, [_place(r, kind) for r in others])
+            self._points[kind] = _Points(rows, names, self._regions if rows else {}, [_place(r, kind) for r in others])
         return self._points[kind]
+
+    @cached_property
+    def _regions(self) -> dict[str, dict[str, str]]:
+        """Names of first-level divisions by country and GeoNames' code; a pack need not have them."""
+        name = "regions.json"
+        return self._read(name, json.loads) if (self.folder / name).is_file() else {}
 
     @cached_property
     def _country_names(self) -> dict[str, str]:
@@ -195,13 +223,19 @@ class Gazetteer:
 class _Points:
     """Positions as arrays to search in. Places are made of those that are found: making 34,000 takes its time."""
 
-    def __init__(self, rows: list[Any], names: Mapping[str, str], places: list[Place]) -> None:
+    def __init__(
+        self,
+        rows: list[Any],
+        names: Mapping[str, str],
+        regions: Mapping[str, Mapping[str, str]],
+        places: list[Place],
+    ) -> None:
         """`rows` as in cities.jsonl: [geonames id, name, [other names], country code, region, lat, lon, people]."""
         import numpy as np
 
         from .sphere import unit
 
-        self._rows, self._names, self._others = rows, names, places
+        self._rows, self._names, self._regions, self._others = rows, names, regions, places
         self.lons: Floats = np.array([row[6] for row in rows] + [place.lon for place in places], float)
         self.lats: Floats = np.array([row[5] for row in rows] + [place.lat for place in places], float)
         self.people: Floats = np.array([row[7] or 0 for row in rows] + [place.population for place in places], float)
@@ -210,9 +244,9 @@ class _Points:
     def place(self, index: int) -> Place:
         if index >= len(self._rows):
             return self._others[index - len(self._rows)]
-        number, name, _, code, _, lat, lon, people = self._rows[index]
-        country = self._names.get(code, code)
-        return Place(f"geonames/{number}", name, "city", lon, lat, country, code, int(people or 0))
+        number, name, _, code, part, lat, lon, people = self._rows[index]
+        country, region = self._names.get(code, code), self._regions.get(code, {}).get(part, "")
+        return Place(f"geonames/{number}", name, "city", lon, lat, country, code, int(people or 0), region=region)
 
 
 def _json_lines(raw: bytes) -> list[Any]:
@@ -229,8 +263,9 @@ def _kind(record: Mapping[str, Any]) -> str:
 def _place(record: Mapping[str, Any], kind: str) -> Place:
     facets, facts = record["facets"], {fact["attribute"]: fact["value"] for fact in record.get("facts", ())}
     people = next((value for name, value in facts.items() if name.startswith("population")), 0)
-    lon, lat = record["point"]
+    box = record.get("bbox")
+    lon, lat = record.get("point") or BBox(*box).center
     return Place(
         record["id"], record["title"], kind, lon, lat, facets.get("country", ""), facets.get("iso_a2", ""),
-        int(people), str(facts.get("IATA code", "")), facets.get("kind", ""),
+        int(people), str(facts.get("IATA code", "")), facets.get("kind", ""), box=tuple(box) if box else None,
     )  # fmt: skip

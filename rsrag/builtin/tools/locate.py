@@ -1,9 +1,10 @@
-"""Where a scene lies: its country, and the towns, water, airports and ports around it."""
+"""Where a scene lies: its country and region, what lies around it, and where the sun stood."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar, Final
@@ -12,13 +13,14 @@ from rsrag import Quantity, Query, RsragError, Scene, ToolResult
 
 from .gazetteer import OPEN_WATER, Gazetteer, Place
 from .ground import box_ring, centre, extents, geod, outline
+from .sun import Sun, sun
 from .wording import compass, distance, latitude, listed, longitude
 
 _ASKED: Final = re.compile(
     r"\b(?:where|whereabouts|locat\w+|places?|position|coordinates|lat(?:itude)?|lon(?:gitude)?|country|countries"
     r"|nation|state|province|region|continent|city|cities|towns?|villages?|airports?|ports?|harbou?rs?|rivers?|lakes?"
     r"|coasts?|around|surround\w*|near(?:by|est)?(?![ -]?infra|-?ir\b)|closest|next to|vicinity|neighbou?r\w*|how far"
-    r"|distance)\b",
+    r"|distance|sun|solar (?:time|elevation|azimuth|zenith|angle)|local time|time of day)\b",
     re.IGNORECASE,
 )
 LARGE_CITY: Final = 100_000  # people
@@ -53,10 +55,11 @@ class Locate:
         return 0.4 if any(scene.bbox for scene in query.scenes) else 0.0
 
     def __call__(self, scene: Scene) -> ToolResult:
-        """Name the country a scene lies in, and the nearest towns, water, airport and port.
+        """Name the country and region a scene lies in, the nearest towns, water, airport and port, and the sun's place.
 
         Distances are geodesics on WGS 84 from the scene's middle pixel. Values: latitude and longitude of that
-        middle (degrees), "distance to NAME" (km). The GeoJSON holds the places named.
+        middle (degrees), "distance to NAME" (km); where the time of day of the acquisition is known, also solar time
+        (hours), sun elevation and azimuth (degrees). The GeoJSON holds the places named.
         Raises `RsragError` when the gazetteer cannot be read.
         """
         middle = centre(scene)
@@ -64,11 +67,12 @@ class Locate:
             hint = "To place the scene, give a georeferenced file, or say where it lies with --near W,S,E,N."
             return ToolResult(_NO_PLACE, caveats=(hint,))
         lon, lat = middle
-        gazetteer = _gazetteer(self.places)
+        gazetteer = opened_gazetteer(self.places)
         inside = _Inside(scene)
         towns = _towns(gazetteer, lon, lat, inside)
         country, metres = gazetteer.country(lon, lat)
-        text = [*_country(gazetteer, scene, middle, country, metres), *_about_towns(towns, country, inside)]
+        text = [*_country(gazetteer, scene, middle, country, metres), *_region(gazetteer, lon, lat, country)]
+        text += _about_towns(towns, country, inside)
         named = list(towns)
         coast = gazetteer.coast(lon, lat) if metres == 0 else None  # outside the outline, it was said already
         if coast:
@@ -83,10 +87,19 @@ class Locate:
         values = {"latitude": Quantity(lat, "degrees"), "longitude": Quantity(lon, "degrees")}
         for place in named:
             values.setdefault(f"distance to {place.name}", Quantity(place.distance_m / 1000, "km"))
+        if scene.acquired and scene.acquired_precision == "time":
+            above = sun(scene.acquired, lon, lat)
+            text.append(_sun(scene.acquired, above))
+            values |= {
+                "solar time": Quantity(above.solar_time, "hours"),
+                "sun elevation": Quantity(above.elevation, "degrees"),
+                "sun azimuth": Quantity(above.azimuth, "degrees"),
+            }
         return ToolResult(" ".join(text), values, geojson=_geojson(named), caveats=_CAVEATS, attribution=ATTRIBUTION)
 
 
-def _gazetteer(folder: str) -> Gazetteer:
+def opened_gazetteer(folder: str) -> Gazetteer:
+    """The gazetteer of that folder, "" for the one that comes with rsrag. Raises `RsragError` when it is missing."""
     if folder:
         return _opened(Path(folder))
     from rsrag.packs import bundled_packs
@@ -168,6 +181,29 @@ def _country(
         also = [c for c in gazetteer.countries_in(list(zip(*ring, strict=True))) if c not in name.split(" or ")]
         if also:
             yield f"The scene also covers parts of {listed([_article(other) for other in also[:6]])}."
+
+
+def _region(gazetteer: Gazetteer, lon: float, lat: float, country: str) -> Iterator[str]:
+    """The first-level division, as the nearest towns of the country have it: there are no outlines of divisions."""
+    towns = [town for town in gazetteer.nearest(lon, lat, "city", 4, AROUND_KM) if town.country == country]
+    around = [town for town in towns if town.distance_m <= 2 * towns[0].distance_m + 5000]
+    regions = list(dict.fromkeys(town.region for town in around if town.region and town.region != country))
+    if regions:
+        which = "a first-level division" if len(regions) == 1 else "first-level divisions"
+        nearest = "town nearest to the scene belongs" if len(around) == 1 else "towns nearest to the scene belong"
+        yield f"The {nearest} to {listed(regions)}, {which} of {_article(country)}."
+
+
+def _sun(when: datetime, above: Sun) -> str:
+    minutes = round(above.solar_time * 60) % 1440
+    if above.elevation < 0:
+        stood = f"the sun was {-above.elevation:.1f}° below the horizon"
+    else:
+        stood = f"the sun stood {above.elevation:.1f}° above the horizon in the {compass(above.azimuth)}"
+    return (
+        f"When the scene was acquired, at {when.astimezone(UTC):%Y-%m-%d %H:%M} UTC, local solar time at its centre "
+        f"was {minutes // 60:02d}:{minutes % 60:02d} and {stood} (azimuth {above.azimuth:.0f}°; NOAA's equations)."
+    )
 
 
 _THE: Final = re.compile(

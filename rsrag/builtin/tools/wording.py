@@ -1,9 +1,13 @@
-"""How tools write numbers, places and lists for people: lengths, coordinates, compass words."""
+"""How tools write numbers, places, scenes and lists for people: lengths, areas, coordinates, compass words, names."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from pathlib import PurePosixPath
+from typing import Final
+
+from rsrag import Scene
 
 _HALF = ("north", "north-east", "east", "south-east", "south", "south-west", "west", "north-west")
 WINDS = tuple(
@@ -12,6 +16,32 @@ WINDS = tuple(
     # The winds between: "north-north-east", named after the cardinal direction they lean to.
     for wind in (half, f"{_HALF[(i + 1) // 2 * 2 % 8]}-{_HALF[i if i % 2 else i + 1]}")
 )
+_ORDER: Final = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")
+_DATES: Final = {"year": "%Y", "month": "%Y-%m", "day": "%Y-%m-%d", "time": "%Y-%m-%d %H:%M"}
+
+
+def date(scene: Scene) -> str:
+    """When the scene was acquired, as far as that is known ("1985", "2020-07", "2020-07-15"); "" where it is not."""
+    return scene.acquired.strftime(_DATES[scene.acquired_precision or "day"]) if scene.acquired else ""
+
+
+def scene_name(scene: Scene) -> str:
+    """What to call a scene in a sentence: its date, else the stem of its file's name, else "the scene"."""
+    return date(scene) or _stem(scene) or "the scene"
+
+
+def scene_names(scenes: Sequence[Scene]) -> list[str]:
+    """What to call each of several scenes: dates where they tell all apart, else file stems, else "first scene"."""
+    for names in ([date(s)[:10] for s in scenes], [date(s) for s in scenes], [_stem(s) for s in scenes]):
+        if all(names) and len(set(names)) == len(names):
+            return names
+    return [f"{_ORDER[i]} scene" if i < len(_ORDER) else f"scene {i + 1}" for i in range(len(scenes))]
+
+
+def _stem(scene: Scene) -> str:
+    base, _, part = scene.uri.partition("#")
+    stem = PurePosixPath(base.replace("\\", "/")).stem if base != "array" else ""
+    return f"{stem} ({part.removeprefix('xywh=')})" if stem and part else stem
 
 
 def compass(bearing: float) -> str:
@@ -33,6 +63,17 @@ def distance(metres: float) -> str:
     """How far something is whose position is known to a hundred metres at best: "0.8 km", "4.2 km", "310 km"."""
     km = max(metres / 1000, 0.1)
     return f"{km:.1f} km" if km < 9.95 else f"{km:,.0f} km"
+
+
+def hectares(square_metres: float) -> str:
+    """An area as one would say it: "0.42 ha", "8.3 ha", "1,240 ha", "2,310 km2"; from 100,000 ha on in km2."""
+    ha = square_metres / 1e4
+    return f"{ha / 100:,.0f} km2" if ha >= 1e5 else f"{ha:,.0f} ha" if ha >= 99.5 else f"{_figures(ha, 2)} ha"
+
+
+def share(part: float) -> str:
+    """A part of one in per cent: "12 %", "3.4 %", "0.05 %", "0 %"."""
+    return f"{part * 100:.0f} %" if part >= 0.0995 else f"{_figures(round(part * 100, 3), 2)} %"
 
 
 def _figures(value: float, count: int) -> str:

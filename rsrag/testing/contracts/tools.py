@@ -7,6 +7,7 @@ import inspect
 import json
 import math
 import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,13 @@ from rsrag.interfaces import GeoTool
 from ..scenes import pixels_of, sample_scenes
 from .base import ComponentContract
 
+INJECTED = ("scene", "scenes", "kb", "pictures")
 QUESTIONS = ("", "What is this?", "Where is it, and what lies around?", "How green is it?", "洪水?", "a" * 5000)
 
 
 class ToolContract(ComponentContract):
-    """Override `component`; override `scene` with one that the tool can measure where the sample does not suit it."""
+    """Override `component`; override `scene` with one that the tool can measure where the sample does not suit it, or
+    `scenes` for a tool that looks at several together, and `arguments` where it cannot do without some."""
 
     protocol = GeoTool
 
@@ -32,8 +35,37 @@ class ToolContract(ComponentContract):
         return rsrag_scene
 
     @pytest.fixture
-    def result(self, component: Any, scene: Scene) -> ToolResult:
-        found = component(scene)
+    def scenes(self, scene: Scene) -> Sequence[Scene]:
+        """The scenes for a tool that looks at several together."""
+        return (scene, scene)
+
+    @pytest.fixture
+    def arguments(self) -> dict[str, Any]:
+        """What the tool is given besides."""
+        return {}
+
+    @pytest.fixture
+    def run(
+        self, component: Any, arguments: dict[str, Any], tmp_path: Path, request: pytest.FixtureRequest
+    ) -> Callable[[Sequence[Scene]], Any]:
+        """Calls the tool with what the parameters of its `__call__` name, as the assistant does."""
+        named = inspect.signature(component.__call__).parameters
+        given: dict[str, Any] = dict(arguments)
+        if "kb" in named:
+            given["kb"] = request.getfixturevalue("rsrag_kb")
+        if "pictures" in named:
+            given["pictures"] = tmp_path / "contract-pictures"
+            given["pictures"].mkdir()
+
+        def call(scenes: Sequence[Scene]) -> Any:
+            looks = {"scene": scenes[0], "scenes": tuple(scenes)}
+            return component(**{name: value for name, value in looks.items() if name in named}, **given)
+
+        return call
+
+    @pytest.fixture
+    def result(self, run: Callable[[Sequence[Scene]], Any], scenes: Sequence[Scene]) -> ToolResult:
+        found = run(scenes)
         assert isinstance(found, ToolResult), f"it returned {type(found).__name__}; return rsrag.ToolResult."
         return found
 
@@ -42,14 +74,15 @@ class ToolContract(ComponentContract):
         doc = inspect.getdoc(call) or ""
         assert doc.strip(), "__call__ has no docstring; say what the tool does: it is what a model reads."
         _, *parameters = inspect.signature(call).parameters.values()
-        assert parameters, "__call__ takes no scene; write __call__(self, scene)."
-        for parameter in parameters[1:]:
-            if parameter.kind is parameter.VAR_KEYWORD:
+        assert parameters, "__call__ takes nothing; write __call__(self, scene)."
+        for parameter in parameters:
+            if parameter.kind is parameter.VAR_KEYWORD or parameter.name in INJECTED:
                 continue
             name = parameter.name
             assert parameter.annotation is not parameter.empty, f"parameter '{name}' has no type; annotate it."
-            assert parameter.default is not parameter.empty, (
-                f"parameter '{name}' has no default; the assistant runs a tool with the scene alone."
+            assert parameter.default is not parameter.empty or hasattr(component, "arguments"), (
+                f"parameter '{name}' has no default; the assistant runs a tool with the scene alone, unless its "
+                "`arguments(query)` says what a question implies."
             )
             assert re.search(rf"\b{re.escape(name)}\b", doc), f"__call__'s docstring does not explain '{name}'."
 
@@ -92,10 +125,12 @@ class ToolContract(ComponentContract):
         if result.geojson is not None:
             assert "type" in result.geojson, "`geojson` has no type; give a GeoJSON object."
 
-    def test_other_scenes_are_measured_or_refused_politely(self, component: Any, tmp_path: Path) -> None:
+    def test_other_scenes_are_measured_or_refused_politely(
+        self, run: Callable[[Sequence[Scene]], Any], tmp_path: Path
+    ) -> None:
         for scene in sample_scenes(tmp_path / "contract-scenes"):
             try:
-                found = component(scene)
+                found = run((scene, scene))
             except RsragError:
                 continue
             except Exception as error:
@@ -105,13 +140,17 @@ class ToolContract(ComponentContract):
                 ) from error
             assert isinstance(found, ToolResult), f"{scene.uri}: it returned {type(found).__name__}, not a ToolResult."
 
-    def test_it_leaves_the_scene_alone(self, component: Any, scene: Scene) -> None:
-        before = pixels_of(scene)
-        component(scene)
-        assert pixels_of(scene) == before, "the scene's pixels changed; copy the array before writing into it."
+    def test_it_leaves_the_scene_alone(self, run: Callable[[Sequence[Scene]], Any], scenes: Sequence[Scene]) -> None:
+        before = [pixels_of(scene) for scene in scenes]
+        run(scenes)
+        assert [pixels_of(scene) for scene in scenes] == before, (
+            "the scene's pixels changed; copy the array before writing into it."
+        )
 
-    def test_the_same_scene_gives_the_same_result(self, component: Any, scene: Scene, result: ToolResult) -> None:
-        again = component(scene)
+    def test_the_same_scene_gives_the_same_result(
+        self, run: Callable[[Sequence[Scene]], Any], scenes: Sequence[Scene], result: ToolResult
+    ) -> None:
+        again = run(scenes)
         assert (again.text, dict(again.values)) == (result.text, dict(result.values)), (
             "two runs over one scene differ; a result is cited by tool and scene and has to stay."
         )

@@ -102,7 +102,7 @@ class OsmImages:
             images=(where,),
             facets=facets,
             bbox=scene.bbox or bbox(found.ground),
-            acquired=scene.acquired,
+            acquired=None if scene.acquired_precision in ("year", "month") else scene.acquired,
             license=" and ".join(filter(None, (self.license, f"{LICENSE} (captions)"))),
             attribution=ATTRIBUTION,
             version=_version(image),

@@ -1,0 +1,42 @@
+"""What a chat opens with: the scenes, what answers, and where an earlier chat was left."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ...errors import RsragError
+from .describe import means_line, resumed_line, scene_lines
+
+if TYPE_CHECKING:
+    from .state import Chat
+
+
+def show_header(chat: Chat) -> None:
+    """Once, when everything is loaded; or why it could not be."""
+    screen, opening = chat.screen, chat.opening
+    try:
+        conversation = opening.conversation
+    except RsragError as error:
+        screen.error(error)
+        return
+    except Exception as error:  # told in a line here, and again when a question meets it
+        screen.error(error)
+        return
+    if opening.resume:
+        screen.note(resumed_line(conversation))
+    for letter, scene in conversation.scenes.items():
+        first, second = scene_lines(letter, scene, opening.places.get(letter, ""))
+        screen.line(first)
+        screen.note(second)
+        for note in scene.notes[:2]:
+            screen.note(f"    {note}")
+    for placed in conversation.placed:
+        if placed.gone:
+            screen.warn(f"[{placed.letter}] is gone: {placed.gone}")
+    for failure in opening.failed:
+        screen.error(failure)
+    screen.note(means_line(conversation))
+    if conversation.focus:
+        from .about_scenes import say_focus
+
+        say_focus(chat)

@@ -1,0 +1,256 @@
+"""`rsrag eval`: score prediction files, and compare two of them."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .control import harmless
+from .session import JsonOption, Session, session_of
+
+if TYPE_CHECKING:
+    from ..evaluation.comparing import Comparison
+    from ..evaluation.scoring import Options, Result
+
+app = typer.Typer(help="Score answers against the right ones, and compare systems.", no_args_is_help=True)
+
+ReferencesOption = Annotated[
+    Path | None, typer.Option("--references", metavar="FILE", help="Where the right answers are, if not in FILE.")
+]
+ConventionOption = Annotated[str, typer.Option(metavar="NAME", help="standard or rsrag-paper.")]
+TaskOption = Annotated[
+    str, typer.Option(metavar="TASK", help="vqa, caption, classify, choice, detect or retrieve, if not told.")
+]
+SplitOption = Annotated[str, typer.Option(metavar="NAME", help="Only this split of a caption dataset.")]
+ToleranceOption = Annotated[float, typer.Option(min=0, metavar="SHARE", help="How far a number may be off.")]
+SkipMissingOption = Annotated[
+    bool, typer.Option("--skip-missing", help="Leave unanswered questions out; else they are wrong.")
+]
+SkipBadOption = Annotated[bool, typer.Option("--skip-bad", help="Leave out records that are not understood.")]
+CsvOption = Annotated[bool, typer.Option("--csv", help="Write CSV to stdout.")]
+
+
+@app.command("score")
+def score(
+    context: typer.Context,
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Prediction files.")],
+    references: ReferencesOption = None,
+    convention: ConventionOption = "standard",
+    task: TaskOption = "",
+    split: SplitOption = "",
+    tolerance: ToleranceOption = 0.01,
+    skip_missing: SkipMissingOption = False,
+    skip_bad: SkipBadOption = False,
+    items: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Also write each item's scores, JSON lines.")
+    ] = None,
+    as_csv: CsvOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Score prediction files.
+
+    What is read, and how each figure is made, is in docs/evaluation.md.
+
+    Example: rsrag eval score answers.jsonl --convention rsrag-paper --json
+    """
+    session = session_of(context)
+    _one_form(as_csv, as_json)
+    options = _options(convention, task, split, tolerance, skip_missing, skip_bad)
+    from ..evaluation.report import result_json, results_csv, write_items
+    from ..evaluation.scoring import score_file
+
+    results: list[Result] = []
+    for file in files:
+        found = score_file(file, references, options)
+        for result in found:
+            about = f"{file.name} ({result.task})" if len(found) > 1 else file.name
+            for note in result.notes:
+                session.note(f"{about}: {note}.")
+        results += found
+    _note_meteor(session, {name for result in results for name in result.scores})
+    if items is not None:
+        _write(items, lambda: write_items(items, results))
+        session.note(f"Wrote {items}.")
+    if as_json:
+        shapes = [result_json(result) for result in results]
+        session.json(shapes[0] if len(shapes) == 1 else shapes)
+    elif as_csv:
+        typer.echo(results_csv(results), nl=False)
+    else:
+        _print_results(session, results)
+
+
+@app.command("compare")
+def compare(
+    context: typer.Context,
+    a: Annotated[Path, typer.Argument(metavar="A", help="Predictions of one system.")],
+    b: Annotated[Path, typer.Argument(metavar="B", help="Predictions of the other.")],
+    references: ReferencesOption = None,
+    metric: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Only this metric (repeatable).")] = None,
+    convention: ConventionOption = "standard",
+    task: TaskOption = "",
+    split: SplitOption = "",
+    tolerance: ToleranceOption = 0.01,
+    skip_missing: SkipMissingOption = False,
+    skip_bad: SkipBadOption = False,
+    resamples: Annotated[int, typer.Option(min=100, max=1_000_000, help="Draws of the bootstrap.")] = 10_000,
+    seed: Annotated[int, typer.Option(min=0, help="Fixes the draws.")] = 0,
+    as_csv: CsvOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare two systems on the same questions.
+
+    Differences come with 95 % intervals by paired bootstrap.
+
+    Example: rsrag eval compare without.jsonl with.jsonl --metric CIDEr
+    """
+    session = session_of(context)
+    _one_form(as_csv, as_json)
+    options = _options(convention, task, split, tolerance, skip_missing, skip_bad)
+    from ..evaluation.comparing import compare as run
+    from ..evaluation.report import comparison_json, comparisons_csv
+
+    found = run(a, b, references, options, resamples=resamples, seed=seed)
+    for comparison in found:
+        for note in comparison.notes:
+            session.note(f"{note}.")
+        _note_meteor(session, comparison.differences)
+    if metric:
+        found = [_only(comparison, metric) for comparison in found]
+    if as_json:
+        shapes = [comparison_json(comparison) for comparison in found]
+        session.json(shapes[0] if len(shapes) == 1 else shapes)
+    elif as_csv:
+        typer.echo(comparisons_csv(found), nl=False)
+    else:
+        _print_comparisons(session, found)
+
+
+def _options(convention: str, task: str, split: str, tolerance: float, skip_missing: bool, skip_bad: bool) -> Options:
+    from ..evaluation.conventions import CONVENTIONS
+    from ..evaluation.samples import TASKS
+    from ..evaluation.scoring import Options
+
+    return Options(
+        convention=_known(convention, CONVENTIONS, "convention"),  # type: ignore[arg-type]
+        task=_known(task, TASKS, "task") if task else None,  # type: ignore[arg-type]
+        split=split,
+        tolerance=tolerance,
+        skip_missing=skip_missing,
+        skip_bad=skip_bad,
+    )
+
+
+def _known(name: str, names: Sequence[str], what: str) -> str:
+    import difflib
+
+    from ..errors import UsageError
+
+    by_name = {each.lower(): each for each in names}
+    if name.lower() not in by_name:
+        near = difflib.get_close_matches(name.lower(), by_name, n=1)
+        hint = f"Did you mean {by_name[near[0]]}?" if near else f"There are {', '.join(names)}."
+        raise UsageError(f"there is no {what} '{name}'.", hint)
+    return by_name[name.lower()]
+
+
+def _only(comparison: Comparison, metrics: Sequence[str]) -> Comparison:
+    from dataclasses import replace
+
+    wanted = [_known(name, list(comparison.differences), "metric") for name in metrics]
+    return replace(comparison, differences={name: comparison.differences[name] for name in wanted})
+
+
+def _note_meteor(session: Session, names: Collection[str]) -> None:
+    from ..evaluation.conventions import EXACT_STEM
+    from ..evaluation.metrics.meteor import WORDNET_HINT
+
+    if EXACT_STEM in names:
+        session.note(f"METEOR needs WordNet: {WORDNET_HINT}. Until then there is {EXACT_STEM}.")
+
+
+def _one_form(as_csv: bool, as_json: bool) -> None:
+    if as_csv and as_json:
+        raise typer.BadParameter("give one of --csv and --json.")
+
+
+def _write(path: Path, write: Any) -> None:
+    from ..errors import RsragError
+
+    try:
+        write()
+    except OSError as error:
+        raise RsragError(f"{path} cannot be written ({error.strerror}).", "Choose another place.") from error
+
+
+# -- for people -----------------------------------------------------------------------------------
+
+
+def _print_results(session: Session, results: Sequence[Result]) -> None:
+    """A row per file; each task has a table of its own."""
+    groups: dict[str, list[Result]] = {}
+    for result in results:
+        groups.setdefault(result.task, []).append(result)
+    for number, group in enumerate(groups.values()):
+        if number:
+            session.out.print()
+        names = list(dict.fromkeys(name for result in group for name in result.scores))
+        table = _table("File", "n", *map(_header, names))
+        for result in group:
+            scores = [result.scores.get(name) for name in names]
+            values = [_figure(result, score.value) if score else "-" for score in scores]
+            table.add_row(_escape(Path(result.path).name), f"{result.n:,}", *values)
+        session.out.print(table)
+    classes = [result for result in results if result.per_class]
+    for result in classes:
+        session.out.print()
+        session.out.print(f"Accuracy by class, {harmless(Path(result.path).name)}", style="dim", markup=False)
+        parts = [f"{harmless(label)} {_figure(result, value)}" for label, value in result.per_class.items()]
+        session.out.print(", ".join(parts), markup=False)
+
+
+def _header(name: str) -> str:
+    """A metric's name in lines about as wide as its figures."""
+    return re.sub(r"(?<=[a-zR])(?=-)| |(?<=[a-z]{5})(?=acy$)", "\n", name.replace("BLEU-", "BLEU\n-"))
+
+
+def _figure(result: Result, value: float) -> str:
+    from ..evaluation.report import truncated
+
+    if math.isnan(value):
+        return "-"
+    return f"{truncated(value) if result.convention == 'rsrag-paper' else value:.4f}"
+
+
+def _print_comparisons(session: Session, found: Sequence[Comparison]) -> None:
+    for comparison in found:
+        table = _table(f"{comparison.task}, n = {comparison.n:,}", "A", "B", "B - A", "95 %", "p", "")
+        for name, d in comparison.differences.items():
+            if math.isnan(d.low):
+                table.add_row(name, *("-" if math.isnan(v) else f"{v:.4f}" for v in (d.a, d.b, d.value)), "-", "-", "")
+                continue
+            verdict = ("B is higher" if d.low > 0 else "A is higher") if d.clear else "not clear"
+            interval = f"{d.low:+.4f} to {d.high:+.4f}"
+            table.add_row(name, f"{d.a:.4f}", f"{d.b:.4f}", f"{d.value:+.4f}", interval, f"{d.p:.4f}", verdict)
+        session.out.print(table)
+
+
+def _table(first: str, *columns: str) -> Any:
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="dim")
+    table.add_column(first, overflow="fold")
+    for column in columns:
+        table.add_column(column, justify="right", no_wrap="\n" not in column)
+    return table
+
+
+def _escape(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(harmless(text))

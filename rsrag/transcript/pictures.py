@@ -1,0 +1,41 @@
+"""Pictures of a transcript as data URLs: previews of scenes, what tools drew, images of the evidence."""
+
+from __future__ import annotations
+
+import base64
+import io
+from pathlib import Path
+from typing import Final
+
+from ..errors import RsragError
+from ..scene import open_scene
+
+SIDE: Final = 640
+"""Pixels of the longer side of a picture that is made smaller."""
+AS_IT_IS: Final = 400_000
+"""Bytes up to which a drawing is taken as it is: its lines and letters would suffer."""
+_QUALITY: Final = 82
+
+
+def picture(path: str, side: int = SIDE, *, drawing: bool = False) -> str:
+    """`data:image/...;base64,...` of an image file, at most `side` pixels; "" when it cannot be read any more."""
+    try:
+        if drawing:
+            content = Path(path).read_bytes()
+            if content.startswith(b"\x89PNG\r\n\x1a\n") and len(content) <= AS_IT_IS:
+                return _url("image/png", content)
+        return _jpeg(path, 2 * side if drawing else side)
+    except (RsragError, OSError, ValueError):
+        return ""
+
+
+def _jpeg(path: str, side: int) -> str:
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(open_scene(path).rgb(side)).save(buffer, "JPEG", quality=_QUALITY, optimize=True)
+    return _url("image/jpeg", buffer.getvalue())
+
+
+def _url(mime: str, content: bytes) -> str:
+    return f"data:{mime};base64,{base64.b64encode(content).decode('ascii')}"

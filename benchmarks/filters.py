@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, ClassVar
 
-from common import Row, arguments, compare, interleaved, say, show
+from common import Row, arguments, interleaved, say, show
 
 TITLE = "filters, in a warm process"
 DIM = 128
@@ -126,9 +126,7 @@ class Bare:
             )
 
     def query(self, vector: Any, where: dict[str, Any]) -> list[str]:
-        found = self.collection.query(
-            query_embeddings=vector[None, :], n_results=K, where=where, include=["distances"]
-        )
+        found = self.collection.query(query_embeddings=vector[None, :], n_results=K, where=where, include=["distances"])
         return list(found["ids"][0])
 
 

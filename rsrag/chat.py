@@ -12,22 +12,25 @@ from .answering.cleaning import clean
 from .answering.ledger import Ledger
 from .conversation import memory
 from .conversation.context import Context, context_of
-from .conversation.exchange import Exchange, Focus, Journal, Rewritten, ToolUse, Why
+from .conversation.exchange import Exchange, Focus, Rewritten, Status, ToolUse, Why
 from .conversation.followups import rewrite
+from .conversation.journal import Journal, Unkept
 from .conversation.memory import Limits
-from .conversation.reasons import why
+from .conversation.reasons import reasons
 from .conversation.rewording import reworded
 from .conversation.scenes import Placed, Shelf
 from .conversation.state import State
 from .errors import RsragError, UsageError
 from .queries import parse_region
-from .scene import decoded, open_scene
 from .types import Answer, Done, Event, Evidence, Retrieved, Scene, Text, ToolDone, ToolStarted
 
 if TYPE_CHECKING:
     from .assistant import Assistant, Images
     from .interfaces import Model
     from .sessions import Sessions
+
+READING = ("bands", "sensor")
+"""Options of `Assistant.query` that say how an image is read, and are settled when it comes."""
 
 
 class Conversation:
@@ -52,7 +55,7 @@ class Conversation:
         self._new: list[str] = []  # letters that came since the last question
         self._last_number = 0
         self._cited: set[int] = set()
-        self._journal: Journal | None = None
+        self._journal: Journal = Unkept()
 
     @property
     def assistant(self) -> Assistant:
@@ -62,8 +65,7 @@ class Conversation:
     @assistant.setter
     def assistant(self, assistant: Assistant) -> None:
         self._assistant = assistant
-        if self._journal:
-            self._journal.answered_by(str(assistant.kb.path), _name(assistant.model))
+        self._journal.answered_by(str(assistant.kb.path), _name(assistant.model))
 
     # -- scenes -----------------------------------------------------------------------------------
 
@@ -78,21 +80,14 @@ class Conversation:
         return tuple(self._shelf)
 
     def add(self, image: Any, **reading_options: Any) -> str:
-        """Take in an image (a path or a Scene) and return its letter; options are those of `open_scene`.
+        """Take in an image (a path or a Scene) and return its letter; options are `bands` and `sensor`.
 
         A file that is here already keeps its letter and is read anew. Raises `SceneError`.
         """
-        if not isinstance(image, Scene):
-            # The assistant says what is no image at all; options of reading are the opener's.
-            image = (
-                open_scene(image, self.assistant.plugins, **reading_options)
-                if reading_options
-                else (self.assistant.query("", image).scenes[0])
-            )
-        placed = self._shelf.add(decoded(image), reading_options)
+        scene = self.assistant.query("", image, **reading_options).scenes[0]
+        placed = self._shelf.add(scene, reading_options, image)
         self._new.append(placed.letter)
-        if self._journal:
-            self._journal.scene(placed)
+        self._journal.scene(placed)
         return placed.letter
 
     def drop(self, letter: str) -> Scene | None:
@@ -102,8 +97,7 @@ class Conversation:
             self.focus = None
         self._new = [name for name in self._new if name != placed.letter]
         scene, placed.scene = placed.scene, None
-        if self._journal:
-            self._journal.scene(placed)
+        self._journal.scene(placed)
         return scene
 
     # -- asking -----------------------------------------------------------------------------------
@@ -140,31 +134,34 @@ class Conversation:
             for event in events:
                 if isinstance(event, Text):
                     pieces.append(event.text)
-                    if self._journal:
-                        self._journal.wrote(exchange.number, event.text)
+                    self._journal.wrote(exchange.number, event.text)
                 elif isinstance(event, Retrieved):
                     self._shown(event.evidence)
                 elif isinstance(event, ToolStarted):
                     started.append(event)
-                    if self._journal:
-                        self._journal.flush()  # a tool may take long
+                    self._journal.flush()  # a tool may take long
                 elif isinstance(event, ToolDone):
                     self._tool_done(exchange, started.pop() if started else ToolStarted(event.name), event)
                 elif isinstance(event, Done):
                     event = Done(self._finish(exchange, event.answer))
                 yield event
         except Exception as error:
-            self._stopped(exchange, pieces, "failed", error.message if isinstance(error, RsragError) else str(error))
+            if exchange.status == "running":
+                why = error.message if isinstance(error, RsragError) else f"{type(error).__name__}: {error}"
+                self._stopped(exchange, pieces, "failed", why)
             raise
         finally:
+            if hasattr(events, "close"):
+                events.close()
             if exchange.status == "running":  # the caller closed the stream, or was interrupted
                 self._stopped(exchange, pieces, "interrupted", "")
 
     def run_tool(
         self, name: str, arguments: Mapping[str, Any] | Sequence[str] = (), letters: Sequence[str] = ()
     ) -> Evidence:
-        """Run a geo tool on scenes (all that stand when no letters are given); its result is numbered, remembered and
-        can be cited. `arguments` by name, or "name=value" texts. Raises what the tool raises."""
+        """Run a geo tool on scenes, those that the next question would be about when no letters are given; its result
+        is numbered, remembered and can be cited. `arguments` by name, or "name=value" texts. Raises what the tool
+        raises."""
         chosen = tuple(self._shelf.get(letter).letter for letter in letters) or self._current()
         self._shelf.check(chosen)
         focus = self.focus if self.focus and self.focus[0] in chosen else None
@@ -180,8 +177,7 @@ class Conversation:
         if not self.exchanges:
             return None
         exchange = self.exchanges.pop()
-        if self._journal:
-            self._journal.undone(exchange.number)
+        self._journal.undone(exchange.number)
         return exchange
 
     def why(self, index: int = -1) -> Why:
@@ -191,18 +187,17 @@ class Conversation:
         except IndexError:
             raise UsageError("nothing was asked yet.", "Ask something first.") from None
         position = index % len(self.exchanges)
-        if self._journal and exchange.answer and not exchange.answer.trace:
+        if exchange.answer and not exchange.answer.trace:
             exchange = self._journal.load_exchange(exchange.number) or exchange
         history = memory.history(self.exchanges[:position], self.limits)
-        return why(exchange, history, self.ledger, self.scenes, self.assistant.model)
+        return reasons(exchange, history, self.ledger, self.scenes, self.assistant.model)
 
     def mark(self, index: int = -1, *, saved: bool | None = None, rating: int | None = None) -> Exchange:
         """Put the user's marks on an exchange."""
         exchange = self.exchanges[index]
         exchange.saved = exchange.saved if saved is None else saved
         exchange.rating = exchange.rating if rating is None else rating
-        if self._journal:
-            self._journal.marked(exchange)
+        self._journal.marked(exchange)
         return exchange
 
     # -- keeping ----------------------------------------------------------------------------------
@@ -256,7 +251,7 @@ class Conversation:
         if chat.focus and chat.focus[0] not in chat.scenes:
             chat.focus = None
         chat._cited = {e.number for x in chat.exchanges if x.answer for e in x.answer.citations}
-        chat._keep_in(journal)
+        chat._keep_in(journal or Unkept())
         for exchange in chat.exchanges[: -chat.limits.turns]:
             chat._let_go(exchange)
         return chat
@@ -269,9 +264,9 @@ class Conversation:
         """The exchange to be, the evidence it speaks of, and the scenes, cut to the part it is about."""
         from .assistant import as_list
 
-        given = dict(options)
-        region = given.pop("region", None)
-        reading = {key: given.pop(key) for key in ("bands", "sensor") if given.get(key)}
+        settings = {**self.settings, **options}
+        region = settings.pop("region", None)
+        reading = {key: settings.pop(key) for key in READING if key in settings}
         letters = tuple(self.add(item, **reading) for item in as_list(image))
         if not question and not (letters or self.scenes):
             raise UsageError("the question is empty.", "Ask something, or give an image.")
@@ -293,7 +288,7 @@ class Conversation:
             chosen,
             focus,
             meant.reason,
-            {**self.settings, **given},
+            settings,
         )
         again = [e for n in meant.evidence if (e := self.ledger.get(n))]
         return exchange, again, scenes
@@ -321,15 +316,13 @@ class Conversation:
 
     def _begin(self, exchange: Exchange) -> None:
         exchange.started = datetime.now(UTC)
+        self._journal.began(exchange, self.settings, self.focus)
         self._last_number = exchange.number
         self.exchanges.append(exchange)
         self._new.clear()
-        if self._journal:
-            self._journal.began(exchange, self.settings, self.focus)
 
     def _shown(self, evidence: Sequence[Evidence]) -> Sequence[Evidence]:
-        if self._journal:
-            self._journal.shown(evidence)
+        self._journal.shown(evidence)
         return evidence
 
     def _tool_done(self, exchange: Exchange, started: ToolStarted, done: ToolDone) -> None:
@@ -344,17 +337,15 @@ class Conversation:
         exchange.answer, exchange.status, exchange.ended = answer, "done", datetime.now(UTC)
         self._cited |= {e.number for e in answer.citations}
         self._shown(answer.evidence)
-        if self._journal:
-            self._journal.ended(exchange)
+        self._journal.ended(exchange)
         if len(self.exchanges) > self.limits.turns:
             self._let_go(self.exchanges[-self.limits.turns - 1])
         return answer
 
-    def _stopped(self, exchange: Exchange, pieces: Sequence[str], status: Any, error: str) -> None:
+    def _stopped(self, exchange: Exchange, pieces: Sequence[str], status: Status, error: str) -> None:
         exchange.partial, exchange.status, exchange.error = "".join(pieces).strip(), status, error
         exchange.ended = datetime.now(UTC)
-        if self._journal:
-            self._journal.ended(exchange)
+        self._journal.ended(exchange)
 
     def _let_go(self, exchange: Exchange) -> None:
         """Keep of an old exchange what it cited; the numbers of the rest stay taken."""
@@ -365,10 +356,9 @@ class Conversation:
         self.ledger.forget(e.number for e in exchange.answer.evidence if e.number not in kept)
         exchange.answer = memory.let_go(exchange.answer)
 
-    def _keep_in(self, journal: Journal | None) -> None:
+    def _keep_in(self, journal: Journal) -> None:
         self._journal = journal
-        if journal:
-            self.ledger.loader = journal.load_evidence
+        self.ledger.loader = journal.load_evidence
 
 
 def _cleaned(text: str) -> str:
@@ -384,6 +374,6 @@ def _name(model: Model) -> str:
 
 def _reopen(placed: Placed, assistant: Assistant) -> None:
     try:
-        placed.scene = decoded(open_scene(placed.uri, assistant.plugins, **placed.options))
-    except (RsragError, OSError, TypeError) as error:
+        placed.scene = assistant.query("", placed.uri, **placed.options).scenes[0]
+    except (RsragError, OSError) as error:
         placed.scene, placed.gone = None, error.message if isinstance(error, RsragError) else str(error)

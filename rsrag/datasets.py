@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,6 +24,25 @@ _DRIVERS: Final = (
 )
 # Belt and braces: whatever a file names, GDAL fetches nothing through curl and runs no code from a VRT.
 _OPTIONS: Final = {"CPL_VSIL_CURL_ALLOWED_FILENAME": "/none", "GDAL_VRT_ENABLE_PYTHON": "NO"}
+
+_TRIAL_SECONDS: Final = 60
+_TRIAL: Final = """
+import sys, warnings
+warnings.simplefilter("ignore")
+from rasterio import Env
+from rasterio.io import DatasetReader
+def look(name):
+    try:
+        with Env(), DatasetReader(name, driver=["netCDF"]) as source:
+            if source.count:
+                source.read(1, window=((0, 1), (0, 1)))
+            source.tags(), source.scales, source.descriptions
+            return source.subdatasets
+    except Exception:  # told when it is opened for good
+        return []
+for inner in look(sys.argv[1]):
+    look(inner)
+"""
 
 MOST_BLOCK_BYTES: Final = 1_000_000_000  # a block is decoded as a whole
 
@@ -39,6 +61,7 @@ class Location:
     def of_file(cls, path: Path, variable: str = "") -> Location:
         """A local file, or one variable of a netCDF. Raises `SceneError` when it names files it should not."""
         check_file(path, _opens)
+        _survive(path)
         # The absolute path keeps GDAL from reading a prefix ("NETCDF:") into a name.
         name = str(path.absolute())
         if not variable:
@@ -48,7 +71,31 @@ class Location:
         return cls(f"{path}, variable {variable}", f'NETCDF:"{name}":{variable}', path, ("netCDF",))
 
 
+def _survive(path: Path) -> None:
+    """A damaged netCDF can crash its library, and with it the program: it is opened by another process first."""
+    with path.open("rb") as stream:
+        head = stream.read(8)
+    if head.startswith((b"CDF", b"\x89HDF")) and sys.executable:
+        about = path.stat()
+        why = _tried(str(path.absolute()), about.st_mtime_ns, about.st_size)
+        if why:
+            raise SceneError(f"{path} is damaged or cut short: {why}.", "Copy or export it again.")
+
+
+@lru_cache(maxsize=4096)
+def _tried(name: str, *_version: int) -> str:
+    """What became of a process that opened that file and read a value of each of its rasters; "" if it ended well."""
+    # -P: nothing is imported from the working directory.
+    command = [sys.executable, "-P", "-c", _TRIAL, name]
+    try:
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_TRIAL_SECONDS)
+    except subprocess.TimeoutExpired:
+        return f"it was not open after {_TRIAL_SECONDS} seconds"
+    return "" if done.returncode in (0, 1) else "the netCDF library crashes on it"
+
+
 def _opens(path: Path) -> None:
+    _survive(path)
     with dataset(Location(str(path), str(path.absolute()), path)):
         pass
 
@@ -95,10 +142,11 @@ def _unreadable(where: Location, why: str) -> SceneError:
 
 def _quiet() -> None:
     # A filter that stays, not catch_warnings around each call: that would swap the filters of all threads.
-    from rasterio.errors import NotGeoreferencedWarning
+    from rasterio.errors import NodataShadowWarning, NotGeoreferencedWarning
 
-    if not any(entry[2] is NotGeoreferencedWarning for entry in warnings.filters):
-        warnings.filterwarnings("ignore", category=NotGeoreferencedWarning)
+    for category in (NotGeoreferencedWarning, NodataShadowWarning):
+        if not any(entry[2] is category for entry in warnings.filters):
+            warnings.filterwarnings("ignore", category=category)
 
 
 def container(where: Location, source: Any) -> SceneError:

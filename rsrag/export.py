@@ -29,8 +29,8 @@ class Export:
     left_out: tuple[tuple[str, int], ...] = ()
 
     def __str__(self) -> str:
-        count = len(self.data["features"])
-        return "; ".join([f"{count} features", *(f"{number} results left out: {why}" for why, number in self.left_out)])
+        left_out = [f"{_counted(number, 'result')} left out: {why}" for why, number in self.left_out]
+        return "; ".join([_counted(len(self.data["features"]), "feature"), *left_out])
 
 
 def to_geojson(hits: Sequence[Hit], kb: KnowledgeBase) -> Export:
@@ -153,6 +153,10 @@ def _asset(image: Path, folder: Path) -> dict[str, Any]:
     href = quote(path.relative_to(home).as_posix()) if path.is_relative_to(home) else path.as_uri()
     kind = mimetypes.guess_type(path.name)[0]
     return {"href": href, "roles": ["visual"], **({"type": kind} if kind else {})}
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def _stamp(moment: datetime) -> str:

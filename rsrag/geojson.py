@@ -47,6 +47,7 @@ def from_bbox(box: BBox) -> dict[str, Any]:
     if box.west == box.east and box.south == box.north:
         return {"type": "Point", "coordinates": [box.west, box.south]}
     parts = box.parts()
+    each: list[Any]
     if box.south == box.north or box.west == box.east:
         kind, each = "LineString", [[[w, s], [e, n]] for w, s, e, n in parts]
     else:

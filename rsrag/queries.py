@@ -23,6 +23,9 @@ CLOUD_FACETS: Final = ("cloud_cover", "eo:cloud_cover")
 SENSOR_FACETS: Final = ("sensor", "platform", "constellation", "instruments")
 """What sources call the ground sample distance in metres, the cloud cover in percent, and who took the image."""
 
+MOST_TOLD: Final = 30
+"""Of what there is instead, a hint names so many."""
+
 
 class Vocabulary(Protocol):
     """What a knowledge base knows by name; its catalog is one."""
@@ -188,10 +191,8 @@ def parse_facets(pairs: Sequence[str] | Mapping[str, FacetValue]) -> tuple[dict[
         if op == "=":
             old = facets.get(key)
             facets[key] = (*old, value) if isinstance(old, tuple) else value if old is None else (str(old), value)
-        elif op == "!=":
-            comparisons.append(Comparison((key,), op, (value,)))
         else:
-            comparisons.append(Comparison((key,), cast(Any, op), (_number(value, pair),)))
+            comparisons.append(Comparison((key,), cast(Any, op), (value if op == "!=" else _number(value, pair),)))
     return facets, comparisons
 
 
@@ -230,7 +231,7 @@ def make_filter(
     `max_gsd` metres, `max_cloud` percent, `from_sensor` a sensor, platform or constellation, `facets` "key=value" or
     "key<number". With `known`, what the knowledge base does not know is refused with the nearest that it does.
     """
-    box, polygon, notes = parse_within(within) if not _is_nothing(within) else (None, None, ())
+    box, polygon, notes = parse_within(within) if within is not None and within != "" else (None, None, ())
     chosen, comparisons = parse_facets((facets,) if isinstance(facets, str) else facets)
     keys = [*chosen, *(key for each in comparisons for key in each.keys)]
     for limit, limited, what in ((max_gsd, GSD_FACETS, "GSD"), (max_cloud, CLOUD_FACETS, "cloud cover")):
@@ -240,33 +241,30 @@ def make_filter(
     if sensors := names(from_sensor):
         comparisons.append(Comparison(SENSOR_FACETS, "=", _of_sensors(sensors, known)))
     sources = names(sources)
-    for key in keys if known is not None else ():
-        _must_be_known("facet", key, known.facet_keys())
-    for name in sources if known is not None else ():
-        _must_be_known("source", name, known.source_names())
+    if known is not None and keys:
+        _must_be_known("facet", keys, known.facet_keys())
+    if known is not None and sources:
+        _must_be_known("source", sources, known.source_names())
     if kind not in ("", "text", "image"):
         raise UsageError(f"there is no kind '{kind}'.", "Kinds of results: text, image.")
     return Filter(
         box,
         polygon,
-        parse_interval(when) if not _is_nothing(when) else None,
+        parse_interval(when) if when is not None and when != "" else None,
         chosen,
         sources,
         cast(Any, kind),
-        parse_circle(around) if not _is_nothing(around) else None,
-        parse_season(season) if not _is_nothing(season) else None,
+        parse_circle(around) if around is not None and around != "" else None,
+        parse_season(season) if season is not None and season != "" else None,
         tuple(comparisons),
         notes,
     )
 
 
-def _is_nothing(value: object) -> bool:
-    return value is None or value == ""
-
-
-def _must_be_known(what: str, name: str, known: Sequence[str]) -> None:
-    if name not in known:
-        raise UsageError(f"there is no {what} '{name}' in this knowledge base.", _hint(name, known))
+def _must_be_known(what: str, names: Sequence[str], known: Sequence[str]) -> None:
+    for name in names:
+        if name not in known:
+            raise UsageError(f"there is no {what} '{name}' in this knowledge base.", _hint(name, known))
 
 
 def _must_be_told(what: str, keys: Sequence[str], known: Vocabulary | None) -> None:
@@ -296,5 +294,7 @@ def _is_of(name: str, sensor: str) -> bool:
 
 
 def _hint(name: str, known: Sequence[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=1)
-    return f"Did you mean '{near[0]}'?" if near else f"There are: {', '.join(known) or 'none'}."
+    if near := difflib.get_close_matches(name, known, n=1):
+        return f"Did you mean '{near[0]}'?"
+    more = f" and {len(known) - MOST_TOLD} more" if len(known) > MOST_TOLD else ""
+    return f"There are: {', '.join(known[:MOST_TOLD]) or 'none'}{more}."

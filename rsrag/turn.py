@@ -198,7 +198,8 @@ def _answered(means: Means, prompt: Prompt, course: _Course, toolbox: Toolbox | 
                 elif isinstance(event, Usage):
                     course.usage = _sum(course.usage, event)
                 elif isinstance(event, Notice):
-                    course.warnings.append(event.text)
+                    if event.text not in course.warnings:  # every round may say it again
+                        course.warnings.append(event.text)
                 elif isinstance(event, Verdict):
                     course.verdict = event
         finally:

@@ -280,8 +280,8 @@ class Record:
     `images` are paths relative to the source's root, or URLs. `version` is a cheap fingerprint of the
     input (size and time of a file, say): equal version means unchanged; "" makes ingest hash the content.
     `vectors=False` keeps a record out of the vector spaces (still found by word and by place), which is
-    right for a gazetteer of bare names. `footprint` is a GeoJSON geometry in degrees, where the box alone would claim too
-    much. What took some time (a composite of a month) was `acquired` from then until `acquired_until`.
+    right for a gazetteer of bare names. `footprint` is a GeoJSON geometry in degrees, where the box alone would claim
+    too much. What took some time (a composite of a month) was `acquired` from then until `acquired_until`.
     """
 
     id: str

@@ -356,7 +356,9 @@ def test_the_question_and_history_cannot_imitate_the_fence():
 
 def test_images_are_lettered_and_evidence_pictures_follow():
     prompt = Prompt("ask", "What?", (SCENE, SCENE), (picture(4, "pier", "s"), text(5, "t", "b")))
-    blocks = render(prompt, Capabilities(images=True), lambda i, _: f"data:{getattr(i, 'uri', i)}").messages[-1]["content"]
+    blocks = render(prompt, Capabilities(images=True), lambda i, _: f"data:{getattr(i, 'uri', i)}").messages[-1][
+        "content"
+    ]
     shown = [b["text"].strip() if b["type"] == "text" else b["image_url"]["url"] for b in blocks]
     assert shown[:4] == ["Image [A]:", "data:field.tif", "Image [B]:", "data:field.tif"]
     assert shown[5:7] == ["Picture of evidence [4]:", "data:pier.webp"] and shown[-1] == "Question: What?"

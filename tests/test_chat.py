@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from rsrag import (
+    ArrayReader,
     Assistant,
     Capabilities,
     Done,
@@ -177,6 +179,22 @@ def test_letters_stay_and_are_not_given_again(store: KnowledgeBase, scene: Path,
     with pytest.raises(UsageError, match="was dropped"):
         chat.ask("what about image A?")
     assert len(chat.exchanges) == 3
+
+
+def test_pixels_in_memory_are_known_by_themselves(store: KnowledgeBase) -> None:
+    chat, _ = chat_of(store)
+    one, two = (ArrayReader(np.full((8, 8, 3), value, np.uint8)).scene() for value in (10, 200))
+    assert [chat.add(one), chat.add(two), chat.add(one)] == ["A", "B", "A"]
+    chat.ask("what is this?", one)
+    assert list(chat.scenes) == ["A", "B"]
+
+
+def test_how_an_image_is_read_is_settled_when_it_comes(store: KnowledgeBase, other: Path) -> None:
+    chat = Assistant(store, ScriptedModel("x [1].")).chat(bands=("nir", "red", "green"))
+    chat.ask("what is this?", other)
+    chat.ask("and now?")
+    assert chat.scenes["A"].bands == ("nir", "red", "green")
+    assert chat.placed[0].options == {"bands": ("nir", "red", "green")}
 
 
 def test_a_new_image_is_what_the_next_question_is_about(store: KnowledgeBase, scene: Path, other: Path) -> None:

@@ -181,12 +181,17 @@ class Terminal:
         return self.code()
 
     def code(self) -> int:
+        """The exit code, once it has ended; what it writes until then is read, or it would wait for ever."""
         end = time.monotonic() + TIMEOUT
-        while self._more(0.1):
-            assert time.monotonic() < end
-        _, status = os.waitpid(self.pid, 0)
-        self.pid = 0
-        return os.waitstatus_to_exitcode(status)
+        while True:
+            self._more(0.1)
+            ended, status = os.waitpid(self.pid, os.WNOHANG)
+            if ended:
+                self.pid = 0
+                while self._more(0.1):
+                    pass
+                return os.waitstatus_to_exitcode(status)
+            assert time.monotonic() < end, f"it does not end:\n{self.text[self._read :]}"
 
     def close(self) -> None:
         if self.pid:

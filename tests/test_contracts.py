@@ -111,6 +111,28 @@ class TestLangChainLoader(SourceContract):
         return BUILT_INS.create("source", "langchain", loader=_loader("Quays are long.", "  "))
 
 
+class TestRswk(SourceContract):
+    module = "rsrag.builtin.sources"
+
+    @pytest.fixture
+    def component(self, tmp_path: Path) -> Any:
+        make_image(tmp_path / "images" / "Hill.png")
+        record = {
+            "ID": "1",
+            "image_name": "Hill",
+            "world knowledge": {"Name": "Hill", "Category": "Park", "Location": "40°11′27″N 29°02′46″E"},
+            "remote sensing expert knowledge": {"EVLAND": "588.25mm", "ALBEDO_2019_1": 0.13},
+        }
+        (tmp_path / "hill.jsonl").write_text(json.dumps(record) + "\n")
+        return BUILT_INS.create("source", "rswk", path=str(tmp_path / "hill.jsonl"))
+
+    @pytest.fixture
+    def damaged(self, component: Any, tmp_path: Path) -> Any:
+        with (tmp_path / "hill.jsonl").open("a") as stream:
+            stream.write('{"ID": "2"\n')
+        return component
+
+
 def _loader(*texts: str) -> Any:
     from langchain_core.document_loaders import BaseLoader
     from langchain_core.documents import Document

@@ -181,6 +181,12 @@ def test_the_box_of_a_circle_holds_it(lon: float, lat: float, radius: float, azi
     )
 
 
+def test_what_reaches_to_the_other_end_of_the_earth(kb: KnowledgeBase) -> None:
+    kb.add(Records(note("antipode", bbox=BBox(180, 0, 180, 0)), note("box", bbox=BBox(170, -10, 180, 10))))
+    assert kept(kb, Filter(circle=Circle(0, 0, 19_100_000))) == {"box"}
+    assert kept(kb, Filter(circle=Circle(0, 0, 20_100_000))) == {"antipode", "box"}
+
+
 def test_points_and_lines_touch_too(kb: KnowledgeBase) -> None:
     """On whole degrees, where the R*Tree's 32-bit boxes have no width either."""
     diamond = polygon((5, 51), (6, 52), (5, 53), (4, 52))
@@ -235,6 +241,25 @@ def test_shapes_stay_right_at_the_edges_of_the_map(geometry: Any, box: BBox, not
     assert again.equals(shape)
     west, south, east, north = shape.bounds
     assert -180 <= west <= east <= 180 and -90 <= south <= north <= 90
+
+
+@given(st.floats(-170, 170), st.floats(-70, 70), st.floats(0.5, 60), st.integers(3, 12), st.integers(0, 11))
+def test_a_ring_means_the_same_however_it_is_written(
+    lon: float, lat: float, reach: float, count: int, turn: int
+) -> None:
+    """Longitudes that run on beyond 180, that jump there, or one turn further; beginning at any corner."""
+    angles = [2 * math.pi * n / count for n in range(count)]
+    ring = [(lon + reach * math.cos(a), lat + min(reach, 15) * math.sin(a)) for a in angles]
+    ring = ring[turn % count :] + ring[: turn % count]
+    jumping = [((x + 180) % 360 - 180, y) for x, y in ring]
+    further = [(x + (360 if lon < 0 else -360), y) for x, y in ring]
+    shape, _ = read_shape(polygon(*ring))
+    for other in (jumping, further):
+        if all(-360 <= x <= 360 for x, _ in other):
+            again, _ = read_shape(polygon(*other))
+            assert again.symmetric_difference(shape).area < 1e-9 * shape.area
+    box = bounds(shape)
+    assert (box.east - box.west) % 360 == pytest.approx(max(x for x, _ in ring) - min(x for x, _ in ring))
 
 
 def test_holes_stay_holes_over_the_antimeridian() -> None:
@@ -450,6 +475,16 @@ def test_facets_compare_as_numbers_and_sensors_by_name(
             make_filter(**options, known=faceted.catalog)
     else:
         assert kept(faceted, make_filter(**options, known=faceted.catalog)) == expected
+
+
+def test_what_there_is_to_filter_by(kb: KnowledgeBase) -> None:
+    assert kb.catalog.facet_keys() == kb.catalog.facet_texts(("x",)) == kb.catalog.source_names() == []
+    kb.add(Records(*(note(f"r{n}", facets={f"key{n:02}": "v", "n": n % 7, "empty": ""}) for n in range(40))))
+    assert kb.catalog.facet_keys() == sorted([*(f"key{n:02}" for n in range(40)), "n", "empty"])
+    assert kb.catalog.facet_texts(("n", "empty", "none")) == ["", *"0123456"]
+    assert kb.catalog.source_names() == ["list"]
+    with pytest.raises(UsageError, match=r"There are: empty, key00, .* key28 and 12 more\."):
+        make_filter(facets=["zzz=1"], known=kb.catalog)
 
 
 def test_what_the_knowledge_does_not_tell_is_refused(kb: KnowledgeBase) -> None:

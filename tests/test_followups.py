@@ -96,11 +96,16 @@ MEANT = [
     (Context(question="How wide is the river?"), "and how deep?", "How deep is the river?"),
     # evidence by number
     (CITED, "tell me more about [3]", "tell me more about Sentinel-2"),
-    (CITED, "what does 3 say?", "what does Sentinel-2 say?"),
+    (CITED, "what does 3 say?", "tell me about Sentinel-2?"),
     (CITED, "what is in source 12?", "what is in Port of Hamburg?"),
     # images
     (TWO, "what about image A?", "What is this?"),
     (TWO, "and the first one?", "What is this?"),
+    (TWO, "and the previous one?", "What is this?"),
+    (TWO, "what does image A show?", "what does the image show?"),
+    (TWO, "is there a bridge in A?", "is there a bridge in the image?"),
+    (TWO, "compare them", "compare them"),
+    (CITED, "what does [3] say?", "tell me about Sentinel-2?"),
     (TWO, "compare it with the previous one", "compare image B with image A"),
     (THREE, "and A?", "Is there water in the image?"),
     # parts

@@ -50,8 +50,22 @@ SEEN = Prompt("ask", "What is this?", (SCENE,), (MARSH,))
 TOOLED = Prompt("ask", "Where is it?", (SCENE,), (MARSH,), tools=(LOCATE,))
 
 
+MADE: list[LangChainModel] = []
+
+
 def model(server: ChatServer, **options: Any) -> LangChainModel:
-    return LangChainModel("openai:tiny", base_url=server.base_url, **{"retries": 0, "timeout": 5, **options})
+    made = LangChainModel("openai:tiny", base_url=server.base_url, **{"retries": 0, "timeout": 5, **options})
+    MADE.append(made)
+    return made
+
+
+@pytest.fixture(autouse=True)
+def closed() -> Iterator[None]:
+    """No connection of a test outlives it."""
+    yield
+    while MADE:
+        if chat := MADE.pop()._chat:
+            chat.root_client.close()  # type: ignore[attr-defined]
 
 
 def said(events: list[Any]) -> str:
@@ -131,6 +145,7 @@ def test_a_tools_result_goes_back_with_its_picture_in_a_user_turn(tmp_path):
         (Reply(status=401, error="bad key"), "HTTP 401: bad key.", "api_key_env"),
         (Reply(status=404, error="no such model"), "HTTP 404: no such model.", "model's name"),
         (Reply(status=400, error="maximum context length is 512 tokens"), "HTTP 400", "Set `context`"),
+        (Reply(status=400, error="Unsupported value: 'temperature'"), "HTTP 400", "temperature = 1"),
         (Reply(status=400, error="line one\nline\x1b[31m two"), "HTTP 400: line one line", "--debug"),
         (Reply(""), "returned no text", "Ask again"),
         (Reply("  \n "), "returned no text", "Ask again"),
@@ -199,6 +214,11 @@ def test_an_answer_that_is_cut_by_its_length_says_so():
         events = list(model(server, max_tokens=2).generate(PROMPT))
     assert said(events) == "A marsh" and "was cut" in notices(events)[0]
     assert 2 in (server.requests[0].get("max_tokens"), server.requests[0].get("max_completion_tokens"))
+
+
+def test_an_answer_that_ends_without_saying_so():
+    with ChatServer(Reply("A marsh is", finish="")) as server:
+        assert "may be cut" in notices(list(model(server).generate(PROMPT)))[0]
 
 
 def test_a_model_that_loops_is_stopped():

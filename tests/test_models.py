@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import base64
 import io
+import re
+import tomllib
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -33,8 +36,9 @@ from rsrag import (
     Verdict,
 )
 from rsrag.answering import check
+from rsrag.builtin.models.chunks import text_of
 from rsrag.builtin.models.extractive import ExtractiveModel
-from rsrag.builtin.models.langchain import LangChainModel, text_of
+from rsrag.builtin.models.langchain import LangChainModel
 from rsrag.builtin.models.pictures import data_url
 from rsrag.interfaces import Model, Reader
 from rsrag.testing.models import ScriptedModel
@@ -257,6 +261,13 @@ def test_langchain_models_that_cannot_be_made(name: str):
     assert caught.value.hint
 
 
+def test_a_missing_key_is_told(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    with pytest.raises(ModelError) as caught:
+        said(LangChainModel("openai:gpt-4o"))
+    assert "cannot be made" in caught.value.message and "base_url" in caught.value.hint
+
+
 def test_making_a_langchain_model_loads_nothing():
     assert LangChainModel("ollama:x").label == "ollama:x"
 
@@ -287,6 +298,20 @@ def test_options_reach_the_provider_and_no_key_leaves(monkeypatch: pytest.Monkey
     asked.clear()
     said(LangChainModel("ollama:x", timeout=7))
     assert asked == {"name": "ollama:x", "temperature": 0.0, "client_kwargs": {"timeout": 7}}
+
+
+PAGE = Path(__file__).parent.parent / "docs" / "models.md"
+
+
+@pytest.mark.parametrize(
+    ("table", "model", "text"),
+    re.findall(r"<!-- options of models\.(\w+): (\w+) -->\n```toml\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL),
+)
+def test_the_options_in_the_documentation_exist(table: str, model: str, text: str):
+    settings = tomllib.loads(text)
+    assert settings["model"].startswith(f"{table}:")
+    made = Plugins(external=False).create("model", f"{model}:x", **settings["models"][table])
+    assert isinstance(made, Model)
 
 
 def test_text_of():

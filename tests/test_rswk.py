@@ -9,10 +9,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from rsrag import Fact, KnowledgeBase, Plugins, Query, Record, UsageError
+from rsrag import Fact, KnowledgeBase, Query, Record, UsageError
 from rsrag.builtin.sources.rswk import RswkSource
 from rsrag.builtin.sources.rswk_fields import coordinates, measure
-from rsrag.testing.contracts import SourceContract
 
 MILL: dict[str, Any] = {
     "ID": "011089",
@@ -219,23 +218,3 @@ def test_a_knowledge_base_takes_it_by_itself(tmp_path: Path, kb: KnowledgeBase) 
     assert (report.added, report.failed) == (2, ())
     (hit, *_) = kb.search_text(Query(text="evaporation EVLAND January 2019"), k=3)
     assert hit.chunk.subject == "rswk/011089"
-
-
-class TestContract(SourceContract):
-    @pytest.fixture
-    def component(self, tmp_path: Path) -> Any:
-        return self.make(tmp_path)
-
-    @pytest.fixture
-    def twin(self, tmp_path: Path) -> Any:
-        return self.make(tmp_path)
-
-    @pytest.fixture
-    def damaged(self, tmp_path: Path) -> Any:
-        return RswkSource(write(tmp_path, [MILL, 3], "damaged.json"))
-
-    def make(self, folder: Path) -> Any:
-        (folder / "images").mkdir(exist_ok=True)
-        if not (image := folder / "images" / "Hill.png").exists():
-            Image.new("RGB", (32, 32), (90, 120, 40)).save(image)
-        return Plugins(external=False).create("source", "rswk", path=write(folder, [MILL, POOR]))

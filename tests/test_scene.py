@@ -212,6 +212,30 @@ def test_bad_input_is_named_in_one_line(tmp_path: Path, make: Callable[[Path], o
     assert isinstance(caught.value, SceneError | UsageError)
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # rasterio's, of names that are no UTF-8
+@settings(max_examples=80, deadline=None)
+@given(
+    changes=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=6),
+    keep=st.sampled_from([1.0, 1.0, 0.9, 0.3]),
+)
+def test_a_damaged_tiff_opens_or_is_told(
+    tmp_path_factory: pytest.TempPathFactory, changes: list[tuple[float, int]], keep: float
+) -> None:
+    folder = tmp_path_factory.getbasetemp()
+    whole = folder / "whole.tif"
+    if not whole.exists():
+        make_geotiff(whole, bands=2, size=(16, 16), compress="deflate", nodata=0, descriptions=["red", "nir"])
+    data = bytearray(whole.read_bytes())
+    for place, value in changes:
+        data[int(place * len(data))] = value
+    damaged = written(folder / "damaged.tif", bytes(data[: int(len(data) * keep)]))
+    try:
+        scene = open_scene(damaged)
+        assert scene.rgb(8).dtype == np.uint8 and scene.read((), 8).dtype == np.float32
+    except RsragError as error:
+        assert "\n" not in str(error) and error.hint
+
+
 def test_bad_arguments(tmp_path: Path) -> None:
     scene = open_scene(make_geotiff(tmp_path / "a.tif"))
     for bad in (

@@ -214,6 +214,21 @@ def test_variables_that_are_not_there(tmp_path: Path, ending: str, error: type[E
     assert "\n" not in str(caught.value)
 
 
+def test_a_damaged_netcdf_does_not_end_the_program(tmp_path: Path) -> None:
+    """Two bytes of the header changed: netCDF 4.9 crashes on it, and Python with it."""
+    path = write_netcdf(tmp_path / "a.nc", {"ndvi": 0.5})
+    data = bytearray(path.read_bytes())
+    data[84], data[101] = 57, 43
+    path.write_bytes(bytes(data))
+    (tmp_path / "a.vrt").write_text(
+        '<VRTDataset rasterXSize="4" rasterYSize="3"><VRTRasterBand dataType="Float32" band="1"><SimpleSource>'
+        '<SourceFilename relativeToVRT="1">a.nc</SourceFilename></SimpleSource></VRTRasterBand></VRTDataset>'
+    )
+    for name in ("a.nc", "a.nc#variable=ndvi", "a.vrt"):
+        with pytest.raises(SceneError, match="damaged or cut short"):
+            open_scene(tmp_path / name)
+
+
 def test_a_tiff_has_no_variables(tmp_path: Path) -> None:
     with pytest.raises(SceneError, match="variable x cannot be read"):
         open_scene(f"{make_geotiff(tmp_path / 'a.tif')}#variable=x")

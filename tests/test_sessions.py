@@ -259,6 +259,7 @@ def test_the_same_session_in_two_terminals_is_noticed(store: KnowledgeBase, sess
     first.ask("what is a desert?")
     with pytest.raises(StoreError, match=f"continued in another terminal.*--resume {first.id}"):
         second.ask("what is a town?")
+    assert len(second.exchanges) == 1
     assert len(sessions.open(first.id).exchanges) == 2
     assert sessions.resume(assistant_of(store), first.id).ask("what is a town?").text
 
@@ -290,6 +291,23 @@ def test_a_scene_that_is_gone_keeps_its_letter(store: KnowledgeBase, sessions: S
     make_geotiff(file)
     assert back.add(file) == "A" and back.ask("and what is it?").text
     assert list(sessions.resume(assistant_of(store)).scenes) == ["A"]
+
+
+def test_images_are_found_from_another_folder(
+    store: KnowledgeBase, sessions: Sessions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_geotiff(tmp_path / "a.tif")
+    monkeypatch.chdir(tmp_path)
+    chat = assistant_of(store).chat().saved_in(sessions)
+    chat.ask("what is this?", "a.tif", bands="red,green,blue")
+    chat.add("a.tif#xywh=0,0,8,8")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    back = sessions.resume(assistant_of(store))
+    assert [(k, s.width, s.bands) for k, s in back.scenes.items()] == [
+        ("A", 64, ("red", "green", "blue")),
+        ("B", 8, chat.scenes["B"].bands),
+    ]
 
 
 def newer(path: Path) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
 from rsrag import UsageError
-from rsrag.spectral.catalogue import KERNELS, Index, catalogue, find_index, index_in
+from rsrag.packs import bundled_packs
+from rsrag.spectral.catalogue import KERNELS, OWN_CONSTANTS, ROLES, Index, catalogue, find_index, index_in
 from rsrag.spectral.compute import evaluate_index, scale_free
 from rsrag.spectral.formula import evaluate, names
 
@@ -96,7 +99,35 @@ def test_constants_are_those_of_the_reference() -> None:
     for index in catalogue().values():
         for name, value in index.constants.items():
             if not name.startswith("lambda"):
-                assert spyndex.constants[name].default == value, name
+                assert OWN_CONSTANTS.get(index.name, {}).get(name, spyndex.constants[name].default) == value, name
+    assert find_index("SAVI").constants == {"L": 0.5} and find_index("EVI").constants["L"] == 1
+
+
+def test_constants_can_be_given() -> None:
+    bands = {"N": np.array([0.4], np.float32), "R": np.array([0.1], np.float32)}
+    index = find_index("SAVI").with_constants({"L": 0.25})
+    assert float(evaluate_index(index, bands)[0]) == pytest.approx(1.25 * 0.3 / 0.75, rel=1e-6)
+    with pytest.raises(UsageError, match=r"SAVI has no constant 'g'. Its constants: L = 0.5"):
+        find_index("SAVI").with_constants({"g": 1})
+    with pytest.raises(UsageError, match="not a finite number"):
+        find_index("SAVI").with_constants({"L": float("nan")})
+
+
+def test_the_knowledge_pack_and_the_catalogue_tell_the_same_formulas() -> None:
+    pack = bundled_packs()["indices"]
+    draw = np.random.default_rng(1)
+    codes = {code: draw.uniform(0.05, 0.6, 50).astype(np.float32) for code in ROLES}
+    compared = 0
+    for line in (pack / "records.jsonl").read_text("utf-8").splitlines():
+        record = json.loads(line)
+        told = {fact["attribute"]: fact["value"] for fact in record["facts"]}
+        if "sqrt" in told["formula"] or record["id"] not in map(str.lower, catalogue()):
+            continue
+        index = find_index(record["id"].upper())
+        want = evaluate_index(index, codes, told["formula"])
+        np.testing.assert_allclose(evaluate_index(index, codes), want, rtol=1e-6, err_msg=index.name)
+        compared += 1
+    assert compared > 20
 
 
 def test_the_formulas_that_differ_say_so_and_are_those_of_the_papers() -> None:
@@ -105,7 +136,7 @@ def test_the_formulas_that_differ_say_so_and_are_those_of_the_papers() -> None:
     bands = {"A": 0.04, "B": 0.05, "G": 0.08, "R": 0.07, "RE1": 0.12, "RE2": 0.3, "N": 0.4, "S1": 0.2, "S2": 0.1}
     papers = {  # worked by hand
         "ARVI": (0.4 - (0.07 - (0.05 - 0.07))) / (0.4 + (0.07 - (0.05 - 0.07))),
-        "SARVI": 2 * (0.4 - 0.09) / (0.4 + 0.09 + 1),
+        "SARVI": 1.5 * (0.4 - 0.09) / (0.4 + 0.09 + 0.5),
         "AWEInsh": 4 * (0.08 - 0.2) - (0.25 * 0.4 + 2.75 * 0.1),
         "BAIM": 1 / (0.35**2 + 0.1**2),
         "mND705": 0.18 / (0.42 - 0.08),
@@ -154,6 +185,9 @@ def test_an_unknown_index_is_refused_with_the_nearest(said: str, message: str) -
         ("the modified normalised difference water index of A", "MNDWI"),
         ("compute kNDVI and EVI", "kNDVI"),
         ("Is there a vegetation index?", "NDVI"),
+        ("What is the evi here?", "EVI"),
+        ("What does the MSI of Sentinel-2 see in Providence, RI?", ""),
+        ("Compute MSI.", "MSI"),
         ("What is this?", ""),
         ("Is it an image of San Diego in ir or si units", ""),
         ("Which of these are deserts?", ""),

@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 
-from rsrag import BBox, KnowledgeBase, Plugins, Query, UsageError
+from rsrag import BBox, KnowledgeBase, Plugins, Query, Record, UsageError, geojson
 from rsrag.builtin.sources import json_stream
 from rsrag.builtin.sources.stac import StacSource
+from rsrag.export import to_geojson, to_stac
 from rsrag.ingest import guess_kind
 from rsrag.testing.rasters import make_image
 
@@ -443,3 +444,147 @@ def test_without_pystac_client_the_way_out_is_named(monkeypatch: pytest.MonkeyPa
     monkeypatch.setitem(__import__("sys").modules, "pystac_client", None)
     with pytest.raises(UsageError, match=r"needs the package pystac-client\. Install it: pip install 'rsrag\[stac\]'"):
         read("https://example.org/stac")
+
+
+# -- search results for others --------------------------------------------------------------------
+
+
+def results(kb: KnowledgeBase, tmp_path: Path) -> list[Any]:
+    """Everything in a knowledge base of two STAC items (one with an image), a place over the antimeridian, a composite,
+    a place without time and a text without place."""
+    from rsrag import Hit
+
+    write_catalog(tmp_path / "archive", item("a", assets=assets(thumbnail="t.png")), item("b"))
+    make_image(tmp_path / "archive" / "s2" / "a" / "t.png", size=(8, 8))
+    kb.add(tmp_path / "archive")
+    day = datetime(2020, 6, 1, tzinfo=UTC)
+    kb.add(
+        Records(
+            Record("fiji", "x/fiji", "Fiji", "On the date line.", bbox=BBox(177, -19, -178, -16), acquired=day,
+                   license="CC BY 4.0", facets={"tags": ("x",), "gsd_m": 0.5, "platform": "uav", "flag": True}),
+            Record("june", "x/june", "June", "A month.", bbox=BBox(4, 51, 4, 51), acquired=day,
+                   acquired_until=datetime(2020, 6, 30, tzinfo=UTC), license="some licence, see there"),
+            Record("always", "x/always", "Always", "No time.", bbox=BBox(4, 51, 5, 52)),
+            Record("nowhere", "x/nowhere", "Nowhere", "No place.", acquired=day),
+        )
+    )  # fmt: skip
+    chunks = kb.catalog.chunks("1", (), "ORDER BY c.rowid")
+    return [Hit(chunk, 1 / rank) for rank, chunk in enumerate(chunks, 1)]
+
+
+class Records:
+    name = label = "list"
+    role = "mine"
+
+    def __init__(self, *records: Record) -> None:
+        self._records = records
+
+    def records(self) -> Iterator[Record]:
+        yield from self._records
+
+
+def test_results_validate_as_stac(kb: KnowledgeBase, tmp_path: Path) -> None:
+    """Against the schemas that pystac carries; the suite lets nothing through to a network."""
+    import pystac
+
+    hits = results(kb, tmp_path)
+    export = to_stac(hits, kb, tmp_path)
+    assert export.left_out == (("no place", 1), ("no time", 1))
+    assert str(export) == "4 features; 1 result left out: no place; 1 result left out: no time"
+    items = {each["id"]: each for each in export.data["features"]}
+    assert list(items) == ["archive/s2/a", "archive/s2/b", "list/fiji", "list/june"]
+    for each in items.values():
+        assert pystac.Item.from_dict(each).validate()
+    assert len(pystac.ItemCollection.from_dict(dict(export.data))) == 4
+
+    a = items["archive/s2/a"]
+    assert a["geometry"]["coordinates"][0][0] in DIAMOND[0] and a["bbox"] == [4, 51, 5, 52]
+    assert a["properties"]["datetime"] == "2020-07-15T10:30:31Z"
+    assert a["properties"]["eo:cloud_cover"] == 3.25 and a["properties"]["gsd"] == 10
+    assert a["properties"]["instruments"] == ["msi"] and a["properties"]["rsrag:collection"] == "s2"
+    assert a["properties"]["rsrag:rank"] == 1 and a["properties"]["license"] == "CC-BY-4.0"
+    assert a["assets"] == {"image": {"href": "archive/s2/a/t.png", "roles": ["visual"], "type": "image/png"}}
+    assert a["links"] == [{"rel": "via", "href": "https://example.org/a.json"}]
+
+    fiji = items["list/fiji"]
+    assert fiji["geometry"]["type"] == "MultiPolygon" and fiji["bbox"] == [177, -19, -178, -16]
+    assert fiji["properties"]["license"] == "CC-BY-4.0" and fiji["properties"]["gsd"] == 0.5
+    assert fiji["properties"]["rsrag:tags"] == ["x"] and fiji["properties"]["platform"] == "uav"
+    june = items["list/june"]["properties"]
+    assert june["datetime"] is None and june["end_datetime"] == "2020-06-30T00:00:00Z"
+    assert june["license"] == "other" and june["rsrag:license"] == "some licence, see there"
+    assert items["list/june"]["geometry"] == {"type": "Point", "coordinates": [4, 51]}
+
+
+def test_what_is_exported_can_be_added_again(kb: KnowledgeBase, tmp_path: Path) -> None:
+    export = to_stac(results(kb, tmp_path), kb, tmp_path)
+    geojson.write(tmp_path / "found.json", export.data)
+    records, problems = read(tmp_path / "found.json")
+    assert problems == [] and [r.id for r in records] == [each["id"] for each in export.data["features"]]
+    assert records[0].images == ("archive/s2/a/t.png",) and records[0].footprint is not None
+    assert records[2].bbox == BBox(177, -19, -178, -16)
+
+
+def test_results_as_geojson(kb: KnowledgeBase, tmp_path: Path) -> None:
+    hits = results(kb, tmp_path)
+    export = to_geojson(hits, kb)
+    assert export.left_out == (("no place", 1),) and export.data["type"] == "FeatureCollection"
+    first = export.data["features"][0]
+    assert first["id"] == hits[0].chunk.id and first["geometry"]["type"] == "Polygon"
+    assert first["properties"]["rank"] == 1 and first["properties"]["cloud_cover"] == 3.25
+    shown = [each["properties"]["image"] for each in export.data["features"] if each["properties"]["kind"] == "image"]
+    assert shown == [str(tmp_path / "archive" / "s2" / "a" / "t.png")]
+    assert json.loads(json.dumps(export.data, allow_nan=False)) == export.data
+
+
+def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"cannot be written \(No such file or directory\)"):
+        geojson.write(tmp_path / "none" / "x.json", {})
+
+
+def test_at_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Add a catalog, search it with filters and nothing else, and write what was found."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RSRAG_DATA_DIR", str(tmp_path / "data"))
+    (tmp_path / "fakes.py").write_text(
+        "from rsrag import hookimpl\n\n\n@hookimpl\ndef rsrag_encoders():\n"
+        "    from rsrag.testing.encoders import FakeEncoder\n    return [FakeEncoder]\n"
+    )
+    january = item("january", properties={"datetime": "2021-01-03T10:00:00Z", "eo:cloud_cover": 80})
+    write_catalog(tmp_path / "archive", item("july"), january)
+    from typer.testing import CliRunner
+
+    from rsrag.cli.app import build
+
+    def run(*arguments: str, code: int = 0) -> Any:
+        given = ["--plugin-dir", "fakes.py", *arguments]
+        done = CliRunner().invoke(build(given), given)
+        assert done.exit_code == code, (done.output, done.exception)
+        return done
+
+    monkeypatch.setenv("RSRAG_ENCODER", "fake")
+    monkeypatch.setenv("RSRAG_SOURCES__STAC__NETWORK", "maybe")
+    assert "network=maybe is not a bool" in str(run("kb", "add", "archive", "--kb", "work", code=1).exception)
+    monkeypatch.setenv("RSRAG_SOURCES__STAC__NETWORK", "false")
+    done = run("kb", "add", "archive", "--kb", "work")
+    assert "as a source of kind 'stac'" in done.stderr and "Added 2 to 'archive'" in done.stdout
+    done = run(
+        *("search", "--around", "4.5,51.5,10", "--season", "summer", "--max-cloud", "20"),
+        *(
+            "--from-sensor",
+            "Sentinel-2",
+            "--kb",
+            "work",
+            "--geojson",
+            "found.geojson",
+            "--stac",
+            "found.json",
+            "--json",
+        ),
+    )
+    assert [hit["title"] for hit in json.loads(done.stdout)["hits"]] == ["july"]
+    said = " ".join(done.stderr.split())
+    assert "The filters left 1 of 2 passages and images to search (within 10 km of 4.5,51.5: 2; in summer: 1;" in said
+    assert "Wrote found.geojson: 1 feature." in said and "Wrote found.json: 1 feature." in said
+    (feature,) = json.loads(Path("found.json").read_text())["features"]
+    assert feature["id"] == "archive/s2/july"

@@ -62,7 +62,8 @@ ALLOWANCES: dict[str, set[str]] = {
     "builtin.encoders": {"torchvision_ops"},
     "builtin.models": {"answering", "torchvision_ops"},  # the reader and the renderer of prompts are pure and shared
     "builtin.sources": {"packs", "geojson"},  # where the bundled packs are; how footprints are read: pure
-    "builtin.tools": {"packs", "spectral"},  # the gazetteer lies in a pack; indices and land cover are pure
+    # The gazetteer lies in a pack; indices, land cover and the words for a likeness are pure.
+    "builtin.tools": {"packs", "spectral", "confidence"},
     "testing": {"types", "scene"},  # fakes and rasters are made of both
 }
 TOO_HEAVY = ("torch", "transformers", "chromadb", "open_clip", "langchain", "rasterio", "numpy", "onnxruntime", "PIL")

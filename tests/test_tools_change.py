@@ -38,7 +38,7 @@ def texture(height: int, width: int, seed: int = 0) -> Floats:
     shaped = np.fft.irfft2(
         np.fft.rfft2(draw) / np.maximum(np.hypot(y, x), 1 / max(height, width)) ** 1.2, (height, width)
     )
-    return ((shaped - shaped.min()) / np.ptp(shaped)).astype(np.float32)
+    return np.asarray((shaped - shaped.min()) / np.ptp(shaped), np.float32)
 
 
 def ground(height: int = 240, width: int = 320, seed: int = 0) -> Floats:
@@ -62,7 +62,7 @@ def written(path: Path, data: NDArray[Any], **options: Any) -> Scene:
 
 
 def stretched(bands: Floats, top: float = 0.45) -> NDArray[np.uint8]:
-    return np.clip(np.rint(bands / top * 254) + 1, 1, 255).astype(np.uint8)
+    return np.asarray(np.clip(np.rint(bands / top * 254) + 1, 1, 255), np.uint8)
 
 
 # -- pixels on the ground -------------------------------------------------------------------------
@@ -77,7 +77,7 @@ def stretched(bands: Floats, top: float = 0.45) -> NDArray[np.uint8]:
         ("EPSG:3857", (1e6, 8e6, 1.2e6, 8.1e6)),
     ],
 )
-def test_pixel_areas_are_geodesic(tmp_path: Path, crs: str, bounds: tuple[float, ...]) -> None:
+def test_pixel_areas_are_geodesic(tmp_path: Path, crs: str, bounds: tuple[float, float, float, float]) -> None:
     scene = open_scene(make_geotiff(tmp_path / "s.tif", crs=crs, bounds=bounds, size=(200, 120), bands=1))
     areas = pixel_areas(scene)
     assert areas is not None and areas.shape == (120, 200)
@@ -422,7 +422,8 @@ def test_the_picture_and_the_patches(tmp_path: Path) -> None:
     assert result.geojson is not None
     features = result.geojson["features"]
     assert [f["properties"]["change"] for f in features] == ["vegetation to bare or built-up", "land to water"]
-    areas = [abs(GEOD.polygon_area_perimeter(*zip(*f["geometry"]["coordinates"][0], strict=True))[0]) for f in features]
+    rings = [np.array(f["geometry"]["coordinates"][0]).T for f in features]
+    areas = [abs(GEOD.polygon_area_perimeter(lons, lats)[0]) for lons, lats in rings]
     assert [a / 1e4 for a in areas] == pytest.approx([60, 24], rel=2e-3)
     assert [f["properties"]["hectares"] for f in features] == pytest.approx([60, 24], rel=2e-3)
 

@@ -91,7 +91,9 @@ def test_a_tool_runs_with_what_is_typed(run, image: str, tmp_path: Path) -> None
     out = tmp_path / "out.png"
     told = run("tools", "run", "redness", image, "threshold=0.99", "--out", str(out), "--json", "--kb", run.store)
     answer = json.loads(told.stdout)
-    assert answer["text"] == "The scene is not red." and answer["values"]["redness"]["value"] == pytest.approx(0.98, abs=0.01)
+    assert answer["text"] == "The scene is not red." and answer["values"]["redness"]["value"] == pytest.approx(
+        0.98, abs=0.01
+    )
     assert out.read_bytes() == b"a picture" and answer["written"] == {"picture": str(out)}
     run("tools", "run", "redness", image, "--out", str(tmp_path / "map.geojson"), "--kb", run.store)
     assert json.loads((tmp_path / "map.geojson").read_text())["type"] == "FeatureCollection"
@@ -146,5 +148,3 @@ def test_a_tool_that_cannot_run_is_no_silence(run, image: str, tmp_path: Path) -
     (tmp_path / "plugin.py").write_text(text, encoding="utf-8")
     answer = json.loads(run("ask", "is this red?", "-i", image, "--kb", run.store, "--json").stdout)
     assert answer["status"] == "declined" and answer["text"].startswith("The threshold is above 1 [")
-
-

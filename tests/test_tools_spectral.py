@@ -79,7 +79,7 @@ def test_an_index_of_a_file_equals_the_reference(name: str, tmp_path: Path) -> N
     (tmp_path / "a.json").write_text(json.dumps({"scale": 0.0001, "bands": list(BANDS)}))
     got = index_image(open_scene(make_geotiff(tmp_path / "a.tif", data=stored)), name)
     codes = dict(zip(("B", "G", "R", "N", "S1", "S2"), stored * 1e-4, strict=True))
-    extra = {"L": 1.0, "g": 2.5, "C1": 6.0, "C2": 7.5}
+    extra = {"L": 0.5 if name == "SAVI" else 1.0, "g": 2.5, "C1": 6.0, "C2": 7.5}
     if name == "kNDVI":
         sigma = 0.5 * (codes["N"] + codes["R"])
         extra = {
@@ -320,6 +320,10 @@ def test_without_a_place_a_known_pixel_size_must_do(tmp_path: Path) -> None:
     assert Measure()(it, "distance", [[0, 0], [30, 40]]).values["distance"].value == pytest.approx(100)
     assert Measure()(it, "area", [[0, 0], [10, 0], [10, 10]]).values["area"].value == pytest.approx(0.02)
     assert "no place on Earth" in Measure()(it).caveats[0]
+    with pytest.raises(RsragError, match="a pair of numbers"):
+        Measure()(it, "distance", [[1, 2, 3], [4, 5, 6]])
+    with pytest.raises(RsragError, match="at least three points"):
+        Measure()(it, "area", [[0, 0], [10, 0]])
 
 
 @pytest.mark.parametrize(

@@ -225,6 +225,12 @@ def _with_code(folder: Path, target: Path) -> Path:
     return target
 
 
+def _half(folder: Path, target: Path) -> Path:
+    target.mkdir()
+    (target / "config.json").write_bytes((folder / "config.json").read_bytes())
+    return target
+
+
 def _without_template(folder: Path, target: Path) -> Path:
     target.mkdir()
     for file in folder.iterdir():
@@ -244,9 +250,23 @@ def _without_template(folder: Path, target: Path) -> Path:
         (lambda f, t: f, {"device": "mps"}, "no device 'mps'", "auto"),
         (lambda f, t: f, {"device": "warp"}, "no device 'warp'", "auto"),
         (lambda f, t: f, {"adapter": "nowhere"}, "adapter_model.safetensors", "safetensors"),
+        (lambda f, t: f.parent.parent / "smolvlm0", {"tools": "native"}, "template without tools", "prompt"),
+        (lambda f, t: _half(f, t / "half"), {}, "cannot be loaded", "--debug"),
         (lambda f, t: f, {"context": 100}, "and the model holds 100", "smaller"),
     ],
-    ids=["folder", "hub id", "pickle", "remote code", "template", "mps", "device", "adapter", "context"],
+    ids=[
+        "folder",
+        "hub id",
+        "pickle",
+        "remote code",
+        "template",
+        "mps",
+        "device",
+        "adapter",
+        "tools",
+        "half",
+        "context",
+    ],
 )
 def test_what_cannot_be_used(
     folders: dict[str, Path], tmp_path: Path, spoil: Any, options: dict[str, Any], message: str, hint: str

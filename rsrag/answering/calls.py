@@ -175,7 +175,8 @@ def _call(item: Any) -> ToolCall:
     name = next((item[key] for key in ("name", "tool", "function") if isinstance(item.get(key), str)), "")
     if not name:
         raise ValueError('it has no "name"')
-    given = next((item[key] for key in ("arguments", "parameters", "args") if item.get(key) is not None), {})
+    keys = ("arguments", "parameters", "args")
+    given: Any = next((item[key] for key in keys if item.get(key) is not None), {})
     return ToolCall(name, arguments_of(given))
 
 

@@ -14,7 +14,8 @@ from string import Template
 from typing import TYPE_CHECKING, Final
 
 from ..errors import RsragError
-from .gallery import Card, _card, _replace, _safe
+from ..transcript.files import replace_file
+from .gallery import Card, _card, _safe
 
 if TYPE_CHECKING:
     from ..plugins import Plugins
@@ -92,7 +93,7 @@ def write_page(path: Path, found: Classifications, shown: Callable[[str], str], 
         cards="\n".join(cards),
         footer=_failures(found.failed),
     )
-    _replace(path, page.encode("utf-8", "replace"))
+    replace_file(path, page.encode("utf-8", "replace"))
 
 
 def _of(image: Classification, rank: int, shown: Callable[[str], str], plugins: Plugins) -> Card:

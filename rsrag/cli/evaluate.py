@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ..evaluation.comparing import Comparison
     from ..evaluation.scoring import Options, Result
 
+_COLUMNS = 9  # of figures that fit into a line
 app = typer.Typer(help="Score answers against the right ones, and compare systems.", no_args_is_help=True)
 
 ReferencesOption = Annotated[
@@ -192,14 +193,17 @@ def _write(path: Path, write: Any) -> None:
 
 
 def _print_results(session: Session, results: Sequence[Result]) -> None:
-    """A row per file; each task has a table of its own."""
+    """A row per file; each task has a table of its own, or several where it has many figures."""
     groups: dict[str, list[Result]] = {}
     for result in results:
         groups.setdefault(result.task, []).append(result)
-    for number, group in enumerate(groups.values()):
+    tables = []
+    for group in groups.values():
+        names = list(dict.fromkeys(name for result in group for name in result.scores))
+        tables += [(names[i : i + _COLUMNS], group) for i in range(0, len(names), _COLUMNS)]
+    for number, (names, group) in enumerate(tables):
         if number:
             session.out.print()
-        names = list(dict.fromkeys(name for result in group for name in result.scores))
         table = _table("File", "n", *map(_header, names))
         for result in group:
             scores = [result.scores.get(name) for name in names]

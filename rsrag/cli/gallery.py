@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import base64
-import os
 import unicodedata
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from string import Template
 from typing import Final
-from urllib.parse import urlsplit
 
-from ..errors import RsragError
+from ..transcript.files import replace_file
+from ..transcript.told import link
 from ..types import BBox
 from .gallery_markers import MOST_PINS, Pin
 
@@ -58,19 +56,7 @@ def write_gallery(path: str | Path, *, title: str, query_text: str, items: Seque
         cards=_cards(items),
         footer=_safe(footer),
     )
-    _replace(Path(path), page.encode("utf-8", "replace"))
-
-
-def _replace(path: Path, content: bytes) -> None:
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        part.write_bytes(content)
-        part.replace(path)
-    except (OSError, ValueError) as error:
-        with suppress(OSError, ValueError):
-            part.unlink(missing_ok=True)
-        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
-        raise RsragError(f"the page {path} cannot be written: {reason}.", "Give a file in a folder you own.") from error
+    replace_file(Path(path), page.encode("utf-8", "replace"))
 
 
 def _safe(text: str) -> str:
@@ -164,13 +150,7 @@ def _place(box: BBox) -> str:
 
 def _link(url: str) -> str:
     """The address, escaped, when it is an ordinary web address; else ""."""
-    url = url.strip()
-    try:
-        parts = urlsplit(url)
-    except ValueError:  # "http://[half an address"
-        return ""
-    plain = url.isprintable() and not any(c in url for c in " \"'<>`\\")
-    return escape(url) if plain and parts.scheme.lower() in ("http", "https") and parts.hostname else ""
+    return escape(link(url))
 
 
 def _snippet(text: str) -> str:

@@ -75,7 +75,9 @@ def add(
     configured = session.config.table("sources", kind)
     if kind != what:
         configured.pop("path", None)
-    typed = configured | _typed(known[kind], given)
+    # What comes from the environment is text too.
+    texts = {key: value for key, value in configured.items() if isinstance(value, str)}
+    typed = configured | _typed(known[kind], texts | given)
     new = bool(kb) and not (session.config.kb_path(kb) / "catalog.sqlite").exists()
     if new and not dry_run:
         session.note(f"Making a new knowledge base: {session.config.kb_path(kb)}")

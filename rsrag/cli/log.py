@@ -36,7 +36,7 @@ def list_(context: typer.Context, limit: LimitOption = 20, as_json: JsonOption =
     if not found:
         session.note("No conversation yet. `rsrag chat` begins one.")
         return
-    rows = [(info.id, ago(info.updated), str(info.questions), info.title) for info in found]
+    rows = [(info.id, ago(info.updated), str(info.questions), _about(info)) for info in found]
     _table(session, ("ID", "When", "Asked", "About"), rows)
 
 
@@ -212,6 +212,13 @@ def _show(session: Session, state: State) -> None:
         out.print(sources_table(sources))
 
 
+def _about(info: SessionInfo) -> str:
+    from pathlib import PurePath
+
+    names = ", ".join(PurePath(uri.partition("#xywh=")[0]).name for uri in info.images)
+    return info.name or (f"{info.title} ({names})" if names else info.title)
+
+
 def _bracketed(exchange: Exchange) -> str:
     """[1] must not be taken for a link by Markdown."""
     import re
@@ -229,4 +236,5 @@ def _info_json(info: SessionInfo) -> dict[str, Any]:
         "created": info.created.isoformat(),
         "updated": info.updated.isoformat(),
         "questions": info.questions,
+        "images": list(info.images),
     }

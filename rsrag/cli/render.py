@@ -65,15 +65,16 @@ def sources_table(
     table.add_column("Source", ratio=5, overflow="fold")
     if not narrow:
         table.add_column("From", ratio=4, overflow="fold")
-    table.add_column("Match", no_wrap=True)
+    matches = ["" if item.kind == "tool" else _match(item.z, item.kind, item.via) for item in evidence]
+    if any(matches):
+        table.add_column("Match", no_wrap=True)
     if ids:
         table.add_column("ID", no_wrap=True, style="dim")
-    for item in evidence:
-        match = "" if item.kind == "tool" else _match(item.z, item.kind, item.via)
+    for item, match in zip(evidence, matches, strict=True):
         star = "*" if item.number in marked else ""
         row = [f"[{item.number}]{star}".replace("[", r"\["), escaped(_title(item))]
         row += [] if narrow else [escaped(_origin(item))]
-        table.add_row(*row, match, *([_short_id(item.key)] if ids else []))
+        table.add_row(*row, *([match] if any(matches) else []), *([_short_id(item.key)] if ids else []))
     return table
 
 
@@ -82,7 +83,8 @@ def _title(item: Evidence) -> str:
     if item.kind == "image":
         return f"image: {title}"
     if item.kind == "tool":
-        return f"tool: {title}"
+        part = re.search(r"#xywh=([\d,]+)", item.provenance.record)
+        return f"tool: {title}{f', part {part[1]}' if part else ''}"
     page = f", p. {item.provenance.page}" if item.provenance.page else ""
     return f"{title}{page}"
 

@@ -6,8 +6,9 @@ Nothing here opens a file or asks a model.
 from __future__ import annotations
 
 from .context import Context, Frame
-from .exchange import Exchange, Focus, Journal, Rewritten, ToolUse, Why
+from .exchange import Exchange, Focus, Rewritten, ToolUse, Why
 from .followups import rewrite
+from .journal import Journal, Unkept
 from .memory import Limits
 from .names import Entity
 from .scenes import Placed, Shelf
@@ -26,6 +27,7 @@ __all__ = [
     "Shelf",
     "State",
     "ToolUse",
+    "Unkept",
     "Why",
     "rewrite",
 ]

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from ..answering.cleaning import one_line
 from ..answering.ledger import Ledger
 from ..types import Answer, Evidence, Scene
 from .exchange import Exchange, Focus
@@ -13,6 +14,8 @@ from .names import Entity, named
 
 REACH = 6
 """Exchanges that a pronoun may reach back over."""
+SHORT = 90
+"""Characters of evidence that a question can quote."""
 NOT_SUBJECTS = ("tool", "scene")
 
 
@@ -73,7 +76,7 @@ def context_of(
         recent=len(spoken[0]) if spoken else 0,
         focus=focus,
         part=last.focus if last else None,
-        evidence=lambda number: _entity(ledger.get(number)),
+        evidence=lambda number: _spoken_of(ledger.get(number)),
         known=known,
     )
 
@@ -116,6 +119,15 @@ def _named_best(subject: str, cited: Sequence[Evidence]) -> Entity:
 
 def _entity(evidence: Evidence | None) -> Entity | None:
     return Entity(evidence.title, evidence.aliases, evidence.subject) if evidence else None
+
+
+def _spoken_of(evidence: Evidence | None) -> Entity | None:
+    """What a number stands for in a question: its title, or all of it where it is one short statement."""
+    if evidence is None:
+        return None
+    text = one_line(evidence.text).rstrip(".")
+    is_title = evidence.kind == "image" or not text or len(text) > SHORT or ". " in text
+    return _entity(evidence) if is_title else Entity(text, evidence.aliases, evidence.subject)
 
 
 def _before(

@@ -14,7 +14,7 @@ from .looking import look, region_text
 from .names import named
 from .pronouns import filled, leaning
 from .references import numbers_in, scenes_in
-from .wording import ATTRIBUTE, ONLY_POINTS, THIS_ONE
+from .wording import ATTRIBUTE, THIS_ONE
 
 __all__ = ["rewrite"]
 
@@ -34,26 +34,27 @@ def rewrite(text: str, context: Context) -> Rewritten:
         where = f" is {region_text(seen.focus)}" if seen.focus else ""
         notes.append(seen.said + where)
     settled = bool(numbers or seen.said)
-    full, note, unclear = _resolved(seen.text, context, "" if seen.said else pointed.said, settled)
+    if pointed.only and not seen.said:
+        asked = context.question or "What is this?"
+        return Rewritten(asked, letters, seen.focus, "; ".join([*notes, "asked again of it"]), numbers)
+    full, note, unclear = _resolved(seen.text, context, settled or bool(pointed.letters))
     if note:
         notes.append(note)
     return Rewritten(full if notes else text, letters, seen.focus, "; ".join(notes), numbers, unclear)
 
 
-def _resolved(text: str, context: Context, pointed: str, settled: bool) -> tuple[str, str, bool]:
-    """(the question in full, what was understood, whether it leans on something that cannot be told). `pointed` are
-    its words for scenes; `settled` that it was understood already what it is about."""
+def _resolved(text: str, context: Context, settled: bool) -> tuple[str, str, bool]:
+    """(the question in full, what was understood, whether it leans on something that cannot be told). `settled` tells
+    that it was understood already what it is about."""
     # With an image at hand only what was just spoken of is meant: further back, "it" is the image.
     entities = context.entities[: context.recent] if context.current else context.entities
     names = [(name, at) for name, at in named(text) if not (len(name) <= 2 and name in context.known)]
     attribute = ATTRIBUTE.match(bare(text))
     if attribute and entities and not names and not (context.current and entities[0].is_class):
         return f"What is the {attribute['what']} of {entities[0].told}?", f"of {entities[0].told}", False
-    if pointed and ONLY_POINTS.fullmatch(bare(_without(text, pointed))):
-        return context.question or "What is this?", "asked again of it", False
     if context.current and context.question and THIS_ONE.fullmatch(bare(text)):
         return context.question, "asked again", False
-    gap = None if attribute or pointed or settled else completed(text, context.question, entities)
+    gap = None if attribute or settled else completed(text, context.question, entities)
     if gap:
         return gap, "what it leaves out is taken from the question before", False
     if gap == "":
@@ -64,12 +65,6 @@ def _resolved(text: str, context: Context, pointed: str, settled: bool) -> tuple
         leans = leaning(text, names, context) is not None
         return text, "", leans and bool(context.question) and not context.current
     return filled(text, names, entities[0], context)
-
-
-def _without(text: str, said: str) -> str:
-    for piece in filter(None, said.split(", ")):
-        text = text.replace(piece, "")
-    return text
 
 
 def _scenes(letters: Sequence[str]) -> str:

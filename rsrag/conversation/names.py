@@ -45,6 +45,8 @@ class Entity:
         """As it stands in a sentence: "the harbour", "the Port of Hamburg", "Sentinel-2"."""
         if self.is_class and not re.search(r"[A-Z]{2}|\d", self.title):
             return f"the {self.title.lower()}"
+        if acronym := re.match(r"([A-Z][A-Z\d-]+), [A-Z][a-z]", self.title):  # "NDVI, Normalized Difference ..."
+            return acronym[1]
         if re.match(r"(?!(?:The|A|An)\b)[A-Z]\w+ (?:of|on|for) ", self.title):
             return f"the {self.title}"
         return self.title

@@ -13,7 +13,9 @@ from ..types import Answer, Prompt, Scene, SceneVote, Turn
 from .exchange import Exchange, Why
 
 
-def why(exchange: Exchange, history: Sequence[Turn], ledger: Ledger, scenes: Mapping[str, Scene], model: Model) -> Why:
+def reasons(
+    exchange: Exchange, history: Sequence[Turn], ledger: Ledger, scenes: Mapping[str, Scene], model: Model
+) -> Why:
     """`history` are the turns that its prompt brought; `scenes` those that stand now."""
     answer = exchange.answer
     trace = answer.trace if answer else {}

@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from .ellipsis import bare
 from .names import Entity
-from .wording import pattern, words
+from .wording import ONLY_POINTS, pattern, words
 
 _SCENE: Final = r"(?:images?|scenes?|pictures?|photos?|tiles?|rasters?)"
 _JOIN: Final = r"(?:\s*,\s*|\s+(?:and|or|with|to|vs\.?|versus)\s+)"
@@ -44,18 +45,22 @@ _NUMBERED = pattern(
     rf"|\b(?:{words('evidence source reference citation item passage result footnote note number')})s?",
     r" #?(?P<named>\d{1,6})\b(?!\s*(?:m|km|ha|%|nm|px)\b)",
 )
-_SAYS = pattern(r"^(?:and |so |but )?what (?:does|did|do) (?P<bare>\d{1,6}) (?:say|show|mean|contain)")
+_SAYS = pattern(
+    r"^(?:and |so |but )?what (?:does|did|do) (?:(?:source|evidence|number|no\.) )?[\[#]?(?P<bare>\d{1,6})\]?",
+    r" (?:say|show|mean|contain)\b",
+)
 _ABOUT = pattern(r"\b(?:more about|show|open|explain|expand on|quote|read) (?P<bare>\d{1,6})(?=\s*(?:[?.!]|$))")
 
 
 @dataclass(frozen=True, slots=True)
 class Pointed:
-    """Letters a question points at, and the question with "the previous one" said by letter. `rest`: what it says
-    besides, () letters meaning that it points at none."""
+    """Letters that a question points at, () for none; the question, in which one scene alone is "the image"; the words
+    that `said` which, and whether it says nothing else (`only`)."""
 
     letters: tuple[str, ...]
     text: str
     said: str = ""
+    only: bool = False
 
 
 def scenes_in(
@@ -64,31 +69,45 @@ def scenes_in(
     """`standing` are the letters in order; `known` every letter there ever was: a dropped one is pointed at as well,
     and told as such by whoever looks it up."""
     found, said = _lettered(text, {*standing, *known})
-    if not standing:
-        return Pointed(_ordered(found, standing), text, ", ".join(said))
-    comparing = _COMPARING.search(text) is not None
-    if before and (match := _PREVIOUS.search(text)):
+    if standing and before and (match := _PREVIOUS.search(text)):
         found += before
         said.append(match.group())
-        text = f"{text[: match.start()]}image {' and '.join(before)}{text[match.end() :]}"
     for match in _ORDINAL.finditer(text):
         place = _ORDINALS[match["which"].lower()]
         found += standing[place : place + 1]
         said += [match.group()] if place < len(standing) else []
-    if match := _LAST.search(text):
+    if standing and (match := _LAST.search(text)):
         found.append(standing[-1])
         said.append(match.group())
-    if match := _ALL.search(text):
+    compares = ""
+    if standing and (match := _ALL.search(text)):
         found += standing
         said.append(match.group())
     elif len(standing) > 1 and not found and (match := _BOTH.search(text) or _COMPARES.search(text)):
         pair = tuple(dict.fromkeys((*before, *current)))
         found += pair if len(pair) >= 2 else standing[-2:]
-        said.append(match.group())
-    elif found and comparing and not set(current) & {*found} and _CURRENT.search(text):
-        found += current  # "compare it with image A"
+        compares = match.group() if match.re is _COMPARES else ""
+        said += [match.group()] if match.re is _BOTH else []
+    letters = _ordered(found, standing)
+    only = bool(said) and ONLY_POINTS.fullmatch(bare(_put(text, said, ""))) is not None
+    told = ", ".join(dict.fromkeys([*said, *filter(None, [compares])]))
+    if set(letters).isdisjoint(current) and letters and _COMPARING.search(text) and _CURRENT.search(text):
+        # "compare it with the previous one"
+        text = _put(text, said, f"image {' and '.join(letters)}")
         text = _CURRENT.sub(f"image {' and '.join(current)}", text, count=1)
-    return Pointed(_ordered(found, standing), text, ", ".join(dict.fromkeys(said)))
+        letters = _ordered([*letters, *current], standing)
+    elif len(letters) == 1:
+        text = _put(text, said, "the image")
+    return Pointed(letters, text, told, only)
+
+
+def _put(text: str, said: Sequence[str], instead: str) -> str:
+    """The text with other words for a scene; what stands before a letter alone ("with B") stays."""
+    for words_ in said:
+        first, _, rest = words_.partition(" ")
+        alone = re.fullmatch(r"[A-Z]", rest) is not None and not re.match(_SCENE, first, re.I)
+        text = text.replace(words_, f"{first} {instead}" if alone else instead)
+    return text
 
 
 def _lettered(text: str, letters: set[str]) -> tuple[list[str], list[str]]:
@@ -118,10 +137,11 @@ def numbers_in(text: str, known: Callable[[int], Entity | None]) -> tuple[tuple[
         if entity is None:
             return match.group()
         found[number] = None
-        whole = match.group()
-        return whole.replace(groups[0], entity.title) if "bare" in match.groupdict() else entity.title
+        if match.re is _SAYS:
+            return f"tell me about {entity.title}"
+        return match.group().replace(groups[0], entity.title) if match.re is _ABOUT else entity.title
 
-    for kind in (_NUMBERED, _SAYS, _ABOUT):
+    for kind in (_SAYS, _NUMBERED, _ABOUT):
         text = kind.sub(title, text)
     return tuple(found), text
 

@@ -14,7 +14,8 @@ from ..types import Scene, letter
 
 @dataclass(slots=True)
 class Placed:
-    """A scene under its letter. `options` are those it was opened with; `gone` says why it cannot be opened now."""
+    """A scene under its letter. `options` are those it was opened with; `gone` says why it cannot be opened now;
+    `given` is what it was made of."""
 
     letter: str
     uri: str
@@ -22,6 +23,7 @@ class Placed:
     scene: Scene | None = None
     gone: str = ""
     dropped: bool = False
+    given: object = field(default=None, repr=False, compare=False)
 
 
 class Shelf:
@@ -44,14 +46,16 @@ class Shelf:
         """Those that can be asked about."""
         return {p.letter: p.scene for p in self if p.scene is not None}
 
-    def add(self, scene: Scene, options: Mapping[str, Any]) -> Placed:
-        """The scene under the next letter. A file that is here already keeps its letter, and is read anew."""
+    def add(self, scene: Scene, options: Mapping[str, Any], given: object = None) -> Placed:
+        """The scene under the next letter. A file that is here already keeps its letter, and is read anew; so does a
+        scene that is `given` again (pixels in memory have no name to know them by)."""
+        uri = absolute(scene.uri)
         for placed in self:
-            same_reader = placed.scene is not None and placed.scene.reader is scene.reader
-            if same_reader or (placed.uri == scene.uri and (placed.gone or local_file(scene.uri) is not None)):
+            same = placed.given is given if isinstance(given, Scene) else placed.gone or local_file(uri) is not None
+            if placed.uri == uri and same:
                 placed.scene, placed.gone, placed.options = scene, "", dict(options)
                 return placed
-        placed = Placed(letter(len(self._placed)), scene.uri, dict(options), scene)
+        placed = Placed(letter(len(self._placed)), uri, dict(options), scene, given=given)
         self._placed[placed.letter] = placed
         return placed
 
@@ -80,6 +84,13 @@ class Shelf:
             if placed.gone or (file is not None and not file.exists()):
                 why = f"image [{placed.letter}] is no longer there: {placed.uri.partition('#')[0]}."
                 raise SceneError(why, f"Put it back, or end it with /drop {placed.letter}.")
+
+
+def absolute(uri: str) -> str:
+    """A local file by its whole path, so that it is found from another folder too; other addresses as they are."""
+    base, mark, part = uri.partition("#xywh=")
+    file = local_file(base)
+    return f"{file.absolute()}{mark}{part}" if file is not None and file.exists() else uri
 
 
 def local_file(uri: str) -> Path | None:

@@ -32,13 +32,14 @@ if TYPE_CHECKING:
 __all__ = ["SCHEMA_VERSION", "Found", "SessionInfo", "SessionJournal", "Sessions"]
 
 _LIST = """SELECT s.*, count(e.number) AS questions, max(e.started) AS last,
-    (SELECT question FROM exchanges f WHERE f.session = s.id AND NOT f.undone ORDER BY number LIMIT 1) AS first
+    (SELECT question FROM exchanges f WHERE f.session = s.id AND NOT f.undone ORDER BY number LIMIT 1) AS first,
+    (SELECT json_group_array(uri) FROM scenes c WHERE c.session = s.id AND c.dropped_at IS NULL) AS images
     FROM sessions s JOIN exchanges e ON e.session = s.id AND NOT e.undone"""
 
 
 @dataclass(frozen=True, slots=True)
 class SessionInfo:
-    """A line of the list: `title` is its name, or the first question."""
+    """A line of the list: `title` is its name, or the first question; `images` are the files it is about."""
 
     id: str
     name: str
@@ -48,6 +49,7 @@ class SessionInfo:
     created: datetime
     updated: datetime
     questions: int
+    images: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +176,7 @@ class Sessions(SessionFile):
                 datetime.fromisoformat(row["created"]),
                 datetime.fromisoformat(row["updated"]),
                 row["questions"],
+                tuple(json.loads(row["images"])),
             )
             for row in rows
         ]

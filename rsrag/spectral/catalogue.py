@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import difflib
 import json
+import math
 import re
 import tomllib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Final
@@ -33,6 +35,12 @@ CONSTANTS: Final[dict[str, float]] = {
     "fdelta": 0.581, "g": 2.5, "gamma": 1.0, "k": 0.0, "lmb": 1.0, "n": 5.0, "nexp": 2.0, "omega": 2.0, "sla": 1.0,
     "slb": 0.0,
 }  # fmt: skip
+
+# Where one default does not fit all that share the name: the soil adjustment of EVI is 1, that of SAVI and its kin 0.5
+# (Huete 1988; Kaufman and Tanré 1992; Sripada and others 2006; Gong and others 2003).
+OWN_CONSTANTS: Final[dict[str, dict[str, float]]] = {
+    name: {"L": 0.5} for name in ("SAVI", "SARVI", "GSAVI", "MNLI", "SAVIT")
+}
 
 # Centre wavelengths in nm that the lambdas of some formulas stand for: Sentinel-2A's (ESA).
 WAVELENGTHS: Final[dict[str, float]] = {
@@ -63,6 +71,7 @@ class Index:
     """One index. `codes` are the standard bands it needs, `roles` the band roles that may stand for each of them.
 
     `differs` says in which way `formula` departs from `catalogue`, that of Awesome Spectral Indices; "" if it does not.
+    `given` are constants that somebody asked for instead of the defaults.
     """
 
     name: str
@@ -73,6 +82,17 @@ class Index:
     reference: str
     catalogue: str
     differs: str = ""
+    given: tuple[tuple[str, float], ...] = ()
+
+    def with_constants(self, constants: Mapping[str, float]) -> Index:
+        """The index with other values for some of its constants. Raises `UsageError` for one that it does not have."""
+        for name, value in constants.items():
+            if name not in self.constants:
+                there = ", ".join(f"{n} = {v:g}" for n, v in self.constants.items()) or "none"
+                raise UsageError(f"{self.name} has no constant '{name}'.", f"Its constants: {there}.")
+            if not math.isfinite(value):
+                raise UsageError(f"constant {name} = {value} is not a finite number.")
+        return replace(self, given=tuple(constants.items()))
 
     @cached_property
     def codes(self) -> tuple[str, ...]:
@@ -84,7 +104,7 @@ class Index:
     @cached_property
     def constants(self) -> dict[str, float]:
         """Constants of the formula with the value they are given, central wavelengths in nm among them."""
-        known = CONSTANTS | WAVELENGTHS
+        known = CONSTANTS | WAVELENGTHS | OWN_CONSTANTS.get(self.name, {}) | dict(self.given)
         used = [part for name in names(self.formula) for part in KERNELS.get(name, (name,))]
         return {name: known[name] for name in dict.fromkeys(used) if name in known}
 
@@ -132,15 +152,22 @@ def find_index(name: str) -> Index:
 def index_in(text: str) -> Index | None:
     """The first index that a text names: by short name ("NDWI", "ndwi" where that is no other word), or in words."""
     every = catalogue()
+    computing = _COMPUTING.search(text) is not None
     for word in re.findall(r"[A-Za-z][A-Za-z0-9]*", text):
-        # Short names that are words or units too count only as they are written: "SR", "PI", "si".
-        if word in every and (len(word) > 2 or word.isupper()):
+        if word in every and (computing or (len(word) > 2 and word not in _ALSO_ELSE)):
             return every[word]
-        if len(word) > 3 and (found := _by_key().get(_key(word), ())):
+        if (len(word) > 3 or word in ("evi", "nbr")) and (found := _by_key().get(_key(word), ())):
             return every[found[0]]
     plain = _key(text)
     titles = sorted((key for key in _by_key() if len(key) > 9 and key in plain), key=len)
     return every[_by_key()[titles[-1]][0]] if titles else None
+
+
+# Short names that are also something else (an instrument, a programme, units) count where an index is spoken of.
+_ALSO_ELSE: Final = frozenset({"MSI", "CCI", "WRI", "CSI", "GCC", "OSI"})
+_COMPUTING: Final = re.compile(
+    r"\b(?:index|indices|comput\w+|calculat\w+|mean|median|values?|statistics)\b", re.IGNORECASE
+)
 
 
 @cache

@@ -82,7 +82,7 @@ def _scaled(scene: Scene, values: dict[str, Floats]) -> tuple[dict[str, Floats],
     light = [role for role in values if role not in POLARISATIONS and not role.startswith("thermal")]
     if not light or scene.scale:
         return values, "reflectance"
-    if scene.stretched or scene.dtype == "uint8":
+    if scene.stretched or (scene.stretched is None and scene.dtype == "uint8"):
         return values | {role: values[role] / 255 for role in light}, "stretched"
     tops = [float(np.nanpercentile(values[role], 99)) for role in light if np.isfinite(values[role]).any()]
     return values, "reflectance" if max(tops, default=0.0) <= BRIGHTEST else "unknown"

@@ -9,7 +9,8 @@ Rules, the first that holds wins (bands as reflectance; sources in THRESHOLDS):
     dense vegetation   NDVI >= 0.5
     sparse vegetation  NDVI >= 0.2
     bare ground        the rest
-Snow, cloud and built-up need reflectance; on values stretched for display they are left out.
+Snow, cloud and built-up need reflectance; on values stretched for display they are left out, and water begins at Otsu's
+threshold where the histogram has two humps.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING, Final
 from ..errors import SceneError
 from ..types import Scene
 from .compute import Bands, chosen, read_bands
+from .otsu import WATER_BOUNDS, split
 
 if TYPE_CHECKING:
     import numpy as np
@@ -63,7 +65,8 @@ class CoverMap:
 
     `shares` (0..1 of valid pixels) and `ranges` (lowest, highest share when each threshold is moved) by class;
     `medians` of the bands by role and of the indices by name; `barren` (0..1) how much is ground without
-    any green; `valid` the share of pixels with values; `unit` as in `Bands`; `left_out` the classes that could not be
+    any green; `valid` the share of pixels with values; `unit` as in `Bands`; `water_limit` the
+    water index from which a pixel is water; `left_out` the classes that could not be
     looked for.
     """
 
@@ -75,6 +78,7 @@ class CoverMap:
     barren_range: tuple[float, float]
     valid: float
     unit: str
+    water_limit: float
     left_out: tuple[str, ...] = ()
 
     @property
@@ -119,13 +123,13 @@ def cover_of(scene: Scene, max_side: int = MAX_SIDE) -> CoverMap:
 def cover_map(bands: Bands, pixel_m: float | None = None) -> CoverMap:
     """Land cover from bands "green", "red", "nir" and, if there, "blue", "swir1"; `pixel_m` is their pixel's size."""
     layers = _layers(bands, pixel_m)
-    limits = {name: threshold.value for name, threshold in THRESHOLDS.items()}
+    limits = _limits(layers, bands.unit)
     classes = _classes(layers, limits)
     shares = _shares(classes)
     lowest, highest = dict(shares), dict(shares)
     for name, threshold in THRESHOLDS.items():
         for step in (-threshold.step, threshold.step):
-            moved = _shares(_classes(layers, {**limits, name: threshold.value + step}))
+            moved = _shares(_classes(layers, {**limits, name: limits[name] + step}))
             for kind, share in moved.items():
                 lowest[kind], highest[kind] = min(lowest[kind], share), max(highest[kind], share)
     left_out = [CLASSES[SNOW]] if layers.ndsi is None else []
@@ -140,13 +144,23 @@ def cover_map(bands: Bands, pixel_m: float | None = None) -> CoverMap:
         (_barren(layers, classes, 0.9), _barren(layers, classes, 1.1)),
         float(layers.valid.mean()),
         bands.unit,
+        limits["water index"],
         tuple(left_out),
     )
 
 
 def classify(bands: Bands, pixel_m: float | None = None) -> Classes:
     """Classes (H, W) int8 alone, numbers into `CLASSES`, -1 no data; arguments as of `cover_map`."""
-    return _classes(_layers(bands, pixel_m), {name: threshold.value for name, threshold in THRESHOLDS.items()})
+    layers = _layers(bands, pixel_m)
+    return _classes(layers, _limits(layers, bands.unit))
+
+
+def _limits(layers: _Layers, unit: str) -> dict[str, float]:
+    """The thresholds; where values are no reflectance, nought says little and that of water comes from them."""
+    limits = {name: threshold.value for name, threshold in THRESHOLDS.items()}
+    if unit != "reflectance":
+        limits["water index"], _ = split(layers.water, WATER_BOUNDS, limits["water index"])
+    return limits
 
 
 def _layers(bands: Bands, pixel_m: float | None) -> _Layers:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
 BINS: Final = 256
 COARSE: Final = 64
+WATER_BOUNDS: Final = (-0.2, 0.3)  # where published thresholds of NDWI and MNDWI lie
 SMALLEST: Final = 0.02  # of the highest hump: lower ones are noise
 VALLEY: Final = 0.8  # of the lower hump: the histogram must dip below between the two
 
@@ -30,6 +31,14 @@ def otsu(values: NDArray[np.floating]) -> float:
         between = np.nan_to_num((mean * below - mass) ** 2 / (below * (1 - below)))
     best = np.flatnonzero(between >= between.max() * (1 - 1e-9))  # a gap between the groups is a plateau: its middle
     return float(edges[1:-1][best].mean())
+
+
+def split(values: NDArray[np.floating], bounds: tuple[float, float], fixed: float) -> tuple[float, bool]:
+    """(Otsu's threshold, True) where it lies within bounds and between two humps, else (fixed, False)."""
+    best = otsu(values)
+    if bounds[0] <= best <= bounds[1] and two_humps(values, best):
+        return best, True
+    return fixed, False
 
 
 def two_humps(values: NDArray[np.floating], threshold: float) -> bool:

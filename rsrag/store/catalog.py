@@ -582,6 +582,9 @@ class Catalog:
     ) -> list[tuple[int, tuple[float, float, float, float]]]:
         """(record rowid, (w, s, e, n)) of the records in `box` that satisfy a condition, nearest its middle first."""
         lon, lat = box.center
+        kept = ""
+        if not condition.is_trivial:
+            kept = f"AND EXISTS (SELECT 1 FROM chunks c WHERE c.record = r.rowid AND {condition.sql})"
         found: dict[int, tuple[float, float, float, float]] = {}
         for west, south, east, north in box.parts():
             # Degrees of longitude are shorter away from the equator. Over the antimeridian 360 degrees are none.
@@ -589,9 +592,7 @@ class Catalog:
                 f"""SELECT b.record, b.west, b.south, b.east, b.north,
                         abs((b.west + b.east) / 2 - ?) AS across, (b.south + b.north) / 2 - ? AS up
                     FROM boxes b JOIN records r ON r.rowid = b.record
-                    WHERE b.west <= ? AND b.east >= ? AND b.south <= ? AND b.north >= ? AND EXISTS (
-                        SELECT 1 FROM chunks c JOIN sources s ON s.name = r.source
-                        WHERE c.record = r.rowid AND {condition.sql})
+                    WHERE b.west <= ? AND b.east >= ? AND b.south <= ? AND b.north >= ? {kept}
                     ORDER BY min(across, 360 - across) * min(across, 360 - across) * ? + up * up LIMIT ?""",
                 (lon, lat, east, west, north, south, *condition.arguments, math.cos(math.radians(lat)) ** 2, limit),
             )
@@ -613,12 +614,23 @@ class Catalog:
 
     def facet_texts(self, keys: Sequence[str]) -> list[str]:
         """The different values of some facets, as text."""
-        marks = ",".join("?" * len(keys))
-        rows = self.db.execute(f"SELECT DISTINCT value FROM facets WHERE key IN ({marks}) ORDER BY value", keys)
+        found = {text for key in keys for text in self._different("value", "key = ?", (key,))}
+        return sorted(found)
+
+    def _different(self, column: str, where: str = "1", arguments: Sequence[Any] = ()) -> list[str]:
+        """The different values of a column of `facets`, from one to the next by the index: there are few among many."""
+        rows = self.db.execute(
+            f"""WITH RECURSIVE step (found) AS (
+                    SELECT min({column}) FROM facets WHERE {where}
+                    UNION ALL SELECT (SELECT min({column}) FROM facets WHERE {where} AND {column} > step.found)
+                    FROM step WHERE step.found IS NOT NULL)
+                SELECT found FROM step WHERE found IS NOT NULL""",
+            (*arguments, *arguments),
+        )
         return [row[0] for row in rows]
 
     def facet_keys(self) -> list[str]:
-        return [row[0] for row in self.db.execute("SELECT DISTINCT key FROM facets ORDER BY key")]
+        return self._different("key")
 
 
 def _chunk(row: Sequence[Any]) -> Chunk:

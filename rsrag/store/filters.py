@@ -161,7 +161,8 @@ def _has(keys: Sequence[str], values: Sequence[str]) -> Demand:
         f"{column} IN ({_marks(given)})" for column, given in (("key", keys), ("value", values), ("number", numbers))
     )
     equal = f"(+{by_text} OR +{by_number})" if numbers else f"+{by_text}"
-    seek, arguments = f"SELECT record FROM facets WHERE {named} AND {by_text}", (*keys, *values)
+    seek = f"SELECT record FROM facets WHERE {named} AND {by_text}"
+    arguments: tuple[Any, ...] = (*keys, *values)
     if numbers:
         seek += f" UNION SELECT record FROM facets WHERE {named} AND {by_number}"
         arguments += (*keys, *numbers)

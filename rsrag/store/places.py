@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _IN_BOX = "b.west <= ? AND b.east >= ? AND b.south <= ? AND b.north >= ?"
+_HALF_ROUND_M = 20_003_931.0
 _STEP_DEGREES = 0.05
 _MOST_STEPS = 200
 
@@ -95,7 +96,12 @@ def distances(lon: float, lat: float, shapes: NDArray[np.object_]) -> NDArray[np
     widest = np.maximum(spans[:, 2] - spans[:, 0], spans[:, 3] - spans[:, 1])
     edges = np.where(shapely.get_dimensions(shapes) == 2, shapely.boundary(shapes), shapes)
     edges = shapely.segmentize(edges, np.maximum(_STEP_DEGREES, widest / _MOST_STEPS))
-    flat = shapely.transform(edges, lambda xy: np.column_stack(there.transform(xy[:, 0], xy[:, 1])))
+
+    def project(degrees: NDArray[np.float64]) -> NDArray[np.float64]:
+        metres = np.column_stack(there.transform(degrees[:, 0], degrees[:, 1]))
+        return np.where(np.isfinite(metres), metres, _HALF_ROUND_M)  # the antipode lies in every direction
+
+    flat = shapely.transform(edges, project)
     to_edge = shapely.distance(flat, shapely.Point(0, 0))
     metres: NDArray[np.float64] = np.where(shapely.intersects_xy(shapes, lon, lat), 0.0, to_edge)
     return metres

@@ -78,6 +78,7 @@ def _exchange(state: State, exchange: Exchange, known: set[str]) -> str:
     parts = [f'<h2><a href="#q{exchange.number}">{asked}</a></h2>']
     if taken := understood(exchange):
         parts.append(f'<p class="taken">{_safe(taken)}</p>')
+    parts.append(_part(state, exchange))
     if exchange.text:
         parts.append(f'<div class="answer">{_answer(exchange.text, known)}</div>')
     if note := outcome(exchange):
@@ -90,6 +91,16 @@ def _exchange(state: State, exchange: Exchange, known: set[str]) -> str:
     facts = " · ".join(fact for fact in (when(exchange.ended), footer(exchange)) if fact)
     parts.append(f'<p class="facts">{_safe(facts)}</p>' if facts else "")
     return f'<article id="q{exchange.number}">{"".join(parts)}</article>'
+
+
+def _part(state: State, exchange: Exchange) -> str:
+    """The part of a scene that a question is about."""
+    if exchange.focus is None:
+        return ""
+    letter, region = exchange.focus
+    placed = next((p for p in state.scenes if p.letter == letter), None)
+    source = picture(placed.uri, SIDE // 2, part=region) if placed else ""
+    return f'<img class="part" alt="The part {region} of image {letter}" src="{source}">' if source else ""
 
 
 def _drawn(state: State, exchange: Exchange) -> Iterator[str]:

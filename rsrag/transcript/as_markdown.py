@@ -61,11 +61,11 @@ def _body(text: str) -> str:
     text = re.sub(r"<(?=[A-Za-z/!?])", r"\\<", text)
     text = re.sub(r"\](?=\((?!https?://))", r"]\\", text)
     text = re.sub(r"^(#{1,4}) ", r"##\1 ", text, flags=re.MULTILINE)
-    return re.sub(r"\[(\d+|[A-Z]{1,2})\](?![(:])", r"\\[\1\\]", text).strip()
+    return re.sub(r"\[(\d+|[A-Z]{1,2})\](?!\()", r"\\[\1\\]", text).strip()
 
 
 def _source(evidence: Evidence) -> str:
-    url = link(evidence.provenance.url)
+    url = link(evidence.provenance.url).replace("(", "%28").replace(")", "%29")
     name = _plain(evidence.title)
     facts = [_plain(origin(evidence)), _plain(evidence.provenance.license)]
     credit = evidence.provenance.attribution if evidence.kind != "tool" else ""

@@ -10,6 +10,8 @@ from typing import Final
 from ..errors import RsragError
 from ..scene import open_scene
 
+Region = tuple[int, int, int, int]
+
 SIDE: Final = 640
 """Pixels of the longer side of a picture that is made smaller."""
 AS_IT_IS: Final = 400_000
@@ -17,23 +19,26 @@ AS_IT_IS: Final = 400_000
 _QUALITY: Final = 82
 
 
-def picture(path: str, side: int = SIDE, *, drawing: bool = False) -> str:
-    """`data:image/...;base64,...` of an image file, at most `side` pixels; "" when it cannot be read any more."""
+def picture(path: str, side: int = SIDE, *, drawing: bool = False, part: Region | None = None) -> str:
+    """`data:image/...;base64,...` of an image file, or of the `part` x, y, w, h of it, at most `side` pixels on the
+    longer side; "" when it cannot be read any more."""
     try:
         if drawing:
             content = Path(path).read_bytes()
             if content.startswith(b"\x89PNG\r\n\x1a\n") and len(content) <= AS_IT_IS:
                 return _url("image/png", content)
-        return _jpeg(path, 2 * side if drawing else side)
+        return _jpeg(path, 2 * side if drawing else side, part)
     except (RsragError, OSError, ValueError):
         return ""
 
 
-def _jpeg(path: str, side: int) -> str:
+def _jpeg(path: str, side: int, part: Region | None) -> str:
     from PIL import Image
 
+    scene = open_scene(path)
+    scene = scene.window(*part) if part else scene
     buffer = io.BytesIO()
-    Image.fromarray(open_scene(path).rgb(side)).save(buffer, "JPEG", quality=_QUALITY, optimize=True)
+    Image.fromarray(scene.rgb(side)).save(buffer, "JPEG", quality=_QUALITY, optimize=True)
     return _url("image/jpeg", buffer.getvalue())
 
 

@@ -14,8 +14,14 @@ from ..types import Evidence
 
 
 def title(state: State) -> str:
-    """The name of a conversation, or its first question."""
-    return state.name or next((e.question for e in state.exchanges if e.question), "") or f"Conversation {state.id}"
+    """The name of a conversation, or its first question with the images it is about."""
+    if state.name:
+        return state.name
+    first = next((e for e in state.exchanges if e.question), None)
+    if first is None:
+        return f"Conversation {state.id}"
+    about = ", ".join(scene_name(p) for p in state.scenes if p.letter in first.letters)
+    return f"{first.question} ({about})" if about else first.question
 
 
 def cited(state: State) -> list[Evidence]:
@@ -47,7 +53,7 @@ def link(url: str) -> str:
         parts = urlsplit(url)
     except ValueError:  # "http://[half an address"
         return ""
-    plain = url.isprintable() and not any(c in url for c in " \"'<>`\\()")
+    plain = url.isprintable() and not any(c in url for c in " \"'<>`\\")
     return url if plain and parts.scheme.lower() in ("http", "https") and parts.hostname else ""
 
 
@@ -62,7 +68,7 @@ def outcome(exchange: Exchange) -> str:
         return f"This question was not answered: {exchange.error}" if exchange.error else "This question failed."
     if exchange.answer is None:
         return "This answer was interrupted." if exchange.partial else "This question was interrupted."
-    return "The knowledge base does not answer this." if exchange.answer.status == "declined" else ""
+    return ""  # an answer that declines says so itself
 
 
 def understood(exchange: Exchange) -> str:

@@ -82,6 +82,15 @@ def test_several_files_are_a_list_and_rows(run: Run) -> None:
     assert "Accuracy by class, c.jsonl" in table and table.count("ROUGE-L") == 1
 
 
+def test_many_figures_fit_into_the_line(run: Run) -> None:
+    more = {"evidence": ["The pier is long."], "answerable": True, "confidence": 0.5}
+    rows = [{"id": n, "reference": "5 m", "prediction": "It is 5 m [1].", **more} for n in range(3)]
+    Path("a-rather-long-name.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    table = run("eval", "score", "a-rather-long-name.jsonl").stdout
+    assert max(map(len, table.splitlines())) <= 80 and "…" not in table
+    assert "Groundedness" in table and table.count("File") == 2
+
+
 def test_references_in_another_file(run: Run) -> None:
     Path("q.jsonl").write_text('{"id": 1, "question": "Q", "reference": "a pier"}\n{"id": 2, "reference": "a quay"}\n')
     Path("a.jsonl").write_text('{"id": 2, "prediction": "a quay"}\n{"id": 3, "prediction": "x"}\n')

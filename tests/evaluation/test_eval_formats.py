@@ -431,6 +431,7 @@ LISTING = "What is it? Answer with one of the following 16 categories: Airport, 
         (LISTING, ("Airport", "Amusement Park", "Beach")),
         ("Choose from these classes: river; lake; pond", ("river", "lake", "pond")),
         ("What is the class: this one?", ()),
+        (f"{LISTING} Context: a park is green, wide and open.", ("Airport", "Amusement Park", "Beach")),
         ("What is it?", ()),
     ],
 )
@@ -451,6 +452,17 @@ def test_classes_listed_in_a_question(question: str, labels: tuple[str, ...]) ->
 def test_the_task_is_told_by_the_questions(tmp_path: Path, question: str, task: str) -> None:
     found, note = settle(entries(lines(tmp_path, *[chat(question, prediction="p")] * 3)))
     assert {e.sample.task for e in found} == {task} and f"taken as {task}" in note
+
+
+def test_a_closed_set_of_answers_is_a_classification(tmp_path: Path) -> None:
+    asked = [
+        chat("Which category does this landmark belong to?", ("Park", "Port")[n % 2], prediction="p") for n in range(30)
+    ]
+    assert {e.sample.task for e in settle(entries(lines(tmp_path, *asked)))[0]} == {"classify"}
+    yes_no = [chat("Is there water?", ("yes", "no")[n % 2], prediction="p") for n in range(30)]
+    assert {e.sample.task for e in settle(entries(lines(tmp_path, *yes_no)))[0]} == {"vqa"}
+    few = asked[:8]  # too few to tell
+    assert {e.sample.task for e in settle(entries(lines(tmp_path, *few)))[0]} == {"vqa"}
 
 
 def test_a_few_odd_questions_do_not_decide(tmp_path: Path) -> None:

@@ -86,6 +86,8 @@ def _hint(error: BaseException, where: str, timeout: float, spoke: bool, images:
         return "The provider limits requests: wait a little, or raise `retries`."
     if status in (401, 403) or "auth" in kinds or "401" in words or "api key" in words or "api_key" in words:
         return "Check the API key; with `base_url`, name its variable in `api_key_env`."
+    if "temperature" in words:
+        return "Set temperature = 1: some models take no other."
     if images and _IMAGES.search(words):
         return "If the model takes no images, set images=false."
     if re.search(r"context|too long|maximum.{0,20}tokens", words):

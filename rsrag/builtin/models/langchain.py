@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from rsrag import Capabilities, ModelError, Notice, Prompt, Scene, Text, ToolCall, Usage, UsageError
-from rsrag.answering.calls import BadCall, arguments_of
+from rsrag import Capabilities, ModelError, Notice, Prompt, Scene, Text, UsageError
 
+from .chunks import ending, rest, text_of
 from .detecting import Traits, can_bind_tools, of_ollama, of_openai_server, of_profile
 from .failures import Refused, failed, images_at_most, refused
 from .options import EVIDENCE_SIDE, RESERVE, TOOLS, Tools, function
@@ -193,7 +193,7 @@ class LangChainModel:
         spoke = False
         chunks: Iterator[Any] = iter(())
         try:
-            client = chat.bind_tools([function(tool) for tool in prompt.tools]) if native else chat
+            client: Any = chat.bind_tools([function(tool) for tool in prompt.tools]) if native else chat
             chunks = client.stream(rendered.messages, **({"stream_usage": True} if usage else {}))
             kept: Any = None  # the chunks that say more than text: summing all of them takes longer than receiving them
             for chunk in chunks:
@@ -202,7 +202,7 @@ class LangChainModel:
                         yield from (Notice(warning) for warning in rendered.warnings)
                     spoke = True
                     yield Text(text)
-                if getattr(chunk, "tool_call_chunks", None) or chunk.usage_metadata or _ending(chunk):
+                if getattr(chunk, "tool_call_chunks", None) or chunk.usage_metadata or ending(chunk):
                     kept = chunk if kept is None else kept + chunk
         except ModelError:
             raise
@@ -224,8 +224,8 @@ class LangChainModel:
         if not spoke:
             yield from (Notice(warning) for warning in rendered.warnings)
         if kept is not None:
-            yield from _rest(kept)
-        elif spoke and usage:
+            yield from rest(kept)
+        if spoke and usage and not (kept is not None and ending(kept)):
             yield Notice("the answer may be cut: the server ended it without saying that it was complete")
 
     def _picture(self, image: Scene | str, side: int) -> str:
@@ -269,49 +269,13 @@ class LangChainModel:
         try:
             made: BaseChatModel = init_chat_model(self.model, **self._options(context))
         except ImportError as error:
-            raise ModelError(f"model {self.label} needs a package that is not installed.", str(error)) from error
+            provider = self.model.partition(":")[0]
+            extra = f"pip install 'rsrag[{provider}]'" if provider in ("openai", "ollama") else str(error)
+            raise ModelError(f"model {self.label} needs a package that is not installed.", extra) from error
         except Exception as error:
             line = (str(error).strip() or type(error).__name__).splitlines()[0]
-            raise ModelError(
-                f"model {self.label} cannot be made: {line}", "Give it as provider:name, for example ollama:qwen3-vl."
-            ) from error
+            hint = "Give it as provider:name, for example ollama:qwen3-vl."
+            if "credentials" in line.lower() or "api_key" in line.lower():
+                hint = "Set the key in the environment, or `base_url` for a server of your own."
+            raise ModelError(f"model {self.label} cannot be made: {line}", hint) from error
         return made
-
-
-def _ending(chunk: Any) -> str:
-    """Why the answer ended, where this chunk says so."""
-    said: Mapping[str, Any] = chunk.response_metadata or {}
-    return str(said.get("finish_reason") or said.get("done_reason") or said.get("stop_reason") or "")
-
-
-def _rest(kept: Any) -> Iterator[Piece]:
-    """Tool calls, what the answer cost, and whether it was cut, from the sum of the chunks that told of them.
-
-    A call's arguments are read strictly: LangChain mends JSON that was cut off, and half an argument is a wrong one.
-    """
-    for call in kept.tool_call_chunks:
-        written = call.get("args") or ""
-        try:
-            yield ToolCall(call.get("name") or "", arguments_of(written), call.get("id") or "")
-        except ValueError as error:
-            yield BadCall(call.get("name") or "", written[:500], str(error))
-    if usage := kept.usage_metadata:
-        yield Usage(int(usage.get("input_tokens", 0)), int(usage.get("output_tokens", 0)))
-    if _ending(kept) in ("length", "max_tokens", "MAX_TOKENS"):
-        yield Notice("the answer was cut: it reached the most tokens that the model or `max_tokens` allows")
-
-
-def text_of(content: Any) -> str:
-    """The text of a message's content, which is a string or a list of strings and typed blocks; what a model
-    thinks to itself is left out."""
-    if isinstance(content, str):
-        return content
-    if not isinstance(content, list):
-        return ""
-    out = []
-    for block in content:
-        if isinstance(block, str):
-            out.append(block)
-        elif isinstance(block, dict) and block.get("type") in ("text", "output_text", "text_delta"):
-            out.append(str(block.get("text") or ""))
-    return "".join(out)

@@ -11,7 +11,7 @@ from rsrag import Capabilities, ModelError, Notice, Prompt, Scene, Text, Usage, 
 
 from .options import EVIDENCE_SIDE, RESERVE, TOOLS, Tools, function
 from .replying import Event, Piece, ToolStyle, reply
-from .transformers_chat import control_tokens, conversation, folded
+from .transformers_chat import conversation, folded
 from .transformers_stream import stream
 from .transformers_weights import DTYPES, Loaded, load
 
@@ -78,8 +78,12 @@ class TransformersModel:
         if self.tools == "none":
             prompt = replace(prompt, tools=())
         loaded = self._load()
-        native = loaded.native_tools if self.tools == "auto" else self.tools == "native"
-        style: ToolStyle = "native" if native else "prompt"
+        if self.tools == "native" and not loaded.native_tools:
+            raise ModelError(
+                f"model {self.label} has a chat template without tools, or with calls of a form that is not read here.",
+                'Set tools = "prompt" or "auto".',
+            )
+        style: ToolStyle = "native" if loaded.native_tools and self.tools != "prompt" else "prompt"
         # Also with a template of its own for tools the calls come as text.
         yield from reply(prompt, lambda asked: self._ask(loaded, asked, style), self.label, reads_calls=True)
 
@@ -141,7 +145,7 @@ class TransformersModel:
             evidence_side=EVIDENCE_SIDE,
             reserve=self.max_new_tokens,
         )
-        chat = conversation(rendered.messages, pictures, control_tokens(loaded.tokenizer), blocks=loaded.images)
+        chat = conversation(rendered.messages, pictures, loaded.controls, blocks=loaded.images)
         options: dict[str, Any] = {"add_generation_prompt": True, "tokenize": True}
         options |= {"return_dict": True, "return_tensors": "pt"}
         if prompt.tools and style == "native":

@@ -16,8 +16,9 @@ def control_tokens(tokenizer: Any) -> re.Pattern[str] | None:
     found = {
         token.content
         for token in tokenizer.added_tokens_decoder.values()
-        if len(token.content) > 1 and (token.special or token.content[0] in "<[")
-    } | {token for token in tokenizer.all_special_tokens if len(token) > 1}
+        if token.special or token.content[:1] in ("<", "[")
+    }
+    found = {token for token in found | set(tokenizer.all_special_tokens) if re.fullmatch(r"\S{2,}", token)}
     if not found:
         return None
     return re.compile("|".join(re.escape(token) for token in sorted(found, key=len, reverse=True)))

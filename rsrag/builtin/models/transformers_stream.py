@@ -69,7 +69,7 @@ def stream(
     out: SimpleQueue[Any] = SimpleQueue()
     decoder = _Decoder(tokenizer, out)
 
-    class Stop(StoppingCriteria):  # type: ignore[misc]
+    class Stop(StoppingCriteria):
         def __call__(self, input_ids: Any, scores: Any, **_: Any) -> Any:
             return torch.full((input_ids.shape[0],), stop.is_set(), device=input_ids.device, dtype=torch.bool)
 

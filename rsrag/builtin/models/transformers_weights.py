@@ -14,6 +14,8 @@ from typing import Any
 
 from rsrag import ModelError
 
+from .transformers_chat import control_tokens
+
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 ADAPTER = "adapter_model.safetensors"
 
@@ -22,7 +24,8 @@ ADAPTER = "adapter_model.safetensors"
 class Loaded:
     """A model that is ready: `processor` is a tokenizer for a model without images. `context` in tokens, 0: unknown.
 
-    `native_tools`: its chat template takes tools, and its calls are of the form that we can read.
+    `native_tools`: its chat template takes tools, and its calls are of the form that we can read. `controls` finds what
+    text must not hold.
     """
 
     model: Any
@@ -31,6 +34,7 @@ class Loaded:
     images: bool
     native_tools: bool
     context: int
+    controls: re.Pattern[str] | None
 
 
 def load(name: str, device: str, dtype: str, adapter: str, download: bool) -> Loaded:
@@ -57,7 +61,7 @@ def load(name: str, device: str, dtype: str, adapter: str, download: bool) -> Lo
             read = transformers.AutoProcessor if images else transformers.AutoTokenizer
             processor = read.from_pretrained(where, **options)
             precision = getattr(torch, dtype) if dtype != "auto" else _precision(torch, chosen)
-            model = kind.from_pretrained(where, dtype=precision, use_safetensors=True, **options)
+            model: Any = kind.from_pretrained(where, dtype=precision, use_safetensors=True, **options)
             if adapter:
                 model = _adapted(model, str(Path(adapter).expanduser()))
             model = model.to(chosen).eval()
@@ -74,7 +78,8 @@ def load(name: str, device: str, dtype: str, adapter: str, download: bool) -> Lo
         )
     text = config.get_text_config()
     context = getattr(text, "max_position_embeddings", 0) or 0
-    return Loaded(model, processor, tokenizer, images, _reads_tools(template), int(context))
+    controls = control_tokens(tokenizer)
+    return Loaded(model, processor, tokenizer, images, _reads_tools(template), int(context), controls)
 
 
 def pick_device(wanted: str) -> str:
@@ -136,7 +141,7 @@ def _unloadable(name: str, error: Exception, download: bool) -> ModelError:
         return ModelError(
             f"{model} has no weights as safetensors.", "Pickled weights can run code and are not read; convert them."
         )
-    if isinstance(error, OSError):
+    if isinstance(error, OSError) and not Path(name).expanduser().is_dir():
         hint = "Check the name and the connection." if download else "Give its folder, or set download = true."
         return ModelError(f"{model} is not on this machine." if not download else f"{model} cannot be fetched.", hint)
     return ModelError(f"{model} cannot be loaded: {_line(error)}.", "Run again with --debug for the whole error.")

@@ -20,7 +20,7 @@ MOST_CORNERS: Final = 500
 """A footprint of more corners is simplified by at most 0.001 degrees."""
 
 _NO_FACETS: Final = frozenset(
-    "title description datetime created updated license instruments start_datetime end_datetime".split()
+    "title description datetime created updated license providers start_datetime end_datetime".split()
 )
 _LONGEST_FACET: Final = 200
 
@@ -151,15 +151,12 @@ def _facets(item: Item) -> dict[str, Any]:
     facets: dict[str, Any] = {"collection": item.collection_id} if item.collection_id else {}
     for key, value in item.properties.items():
         if key not in _NO_FACETS and _is_facet(value):
-            facets[key] = value
+            facets[key] = tuple(value) if isinstance(value, list) else value
     if "eo:cloud_cover" in facets:
         facets["cloud_cover"] = facets.pop("eo:cloud_cover")
     code = str(facets.get("proj:code", ""))
     if code.startswith("EPSG:") and code[5:].isdecimal():
         facets["proj:epsg"] = int(code[5:])
-    instruments = item.properties.get("instruments")
-    if isinstance(instruments, list) and instruments:
-        facets["instruments"] = tuple(str(name) for name in instruments)
     if sensor := facets.get("platform") or facets.get("constellation"):
         facets["sensor"] = sensor
     for key in ("start_datetime", "end_datetime"):
@@ -173,6 +170,8 @@ def _is_facet(value: object) -> bool:
         return math.isfinite(value)
     if isinstance(value, str):
         return 0 < len(value) <= _LONGEST_FACET
+    if isinstance(value, list):
+        return bool(value) and all(isinstance(each, str) for each in value)
     return isinstance(value, int)
 
 
@@ -189,7 +188,8 @@ def _sentence(
     elif start:
         said += f", acquired on {_day(start)} at {start.astimezone(UTC):%H:%M} UTC"
     if facets.get("sensor"):
-        with_ = f" with {', '.join(facets['instruments'])}" if "instruments" in facets else ""
+        instruments = facets.get("instruments")
+        with_ = f" with {', '.join(instruments)}" if isinstance(instruments, tuple) else ""
         said += f" by {facets['sensor']}{with_}"
     if box:
         lon, lat = box.center

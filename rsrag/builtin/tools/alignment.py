@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
-from rsrag import ArrayReader, Scene, SceneError, UsageError
+from rsrag import ArrayReader, BBox, Scene, UsageError
 
-from .ground import geod
+from .grids import Grid, Transform, affine, cell_m, common_grid, inverse, is_geographic, pixel_grid, scaling, times
+from .ground import outline
 from .registration import NO_SHIFT, Shift, find_shift
-from .wording import length, scene_names
+from .wording import scene_names
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,11 +20,8 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float32]
 
-Transform = tuple[float, ...]  # a, b, c, d, e, f: x = a col + b row + c, y = d col + e row + f
-
 MAX_SIDE: Final = 2048  # pixels along the longer side of the common grid
-SAME_SIZE: Final = 1.05  # pixel sizes that differ by less are taken as equal
-MOST_BANDS: Final = 16
+MOST_BANDS: Final = 16  # of a file whose bands nobody knows
 CORRECTED_FROM: Final = 0.5  # pixels: less is what good georeferencing and this measurement leave
 _MATCHED_ON: Final = ("nir", "red", "green", "swir1", "pan", "blue", "swir2", "vv", "vh", "hh", "hv", "elevation")
 _ANY_CRS: Final = "EPSG:3857"  # stands in where pixels are only moved about
@@ -52,16 +49,6 @@ class Aligned:
         return self.scenes[0].height, self.scenes[0].width
 
 
-@dataclass(frozen=True, slots=True)
-class _Grid:
-    """width x height cells; `transform` leads from cells to the map, `crs` is "" where there is no map."""
-
-    width: int
-    height: int
-    transform: Transform
-    crs: str
-
-
 def aligned(
     scenes: Sequence[Scene], reference: int = 0, max_side: int = MAX_SIDE, roles: Sequence[str] = ()
 ) -> Aligned:
@@ -82,11 +69,13 @@ def aligned(
     names = scene_names(scenes)
     notes: list[str] = []
     if all(s.crs and s.transform for s in scenes):
-        grid = _common_grid(scenes, reference, max_side, names)
+        grid = common_grid(scenes, reference, max_side, names)
     else:
-        grid = _pixel_grid(scenes, reference, max_side, names)
+        grid = pixel_grid(scenes, reference, max_side, names)
         notes.append("Not every scene has a coordinate system: they are taken to show the same ground pixel by pixel.")
     wanted = [_bands(scene, roles) for scene in scenes]
+    if any(not bands and len(scene.bands) > MOST_BANDS for scene, bands in zip(scenes, wanted, strict=True)):
+        notes.append(f"Nobody says what the bands are, so the first {MOST_BANDS} were looked at.")
     stacks = [_onto(scene, bands, grid) for scene, bands in zip(scenes, wanted, strict=True)]
     base = scenes[reference]
     shifts = []
@@ -102,142 +91,25 @@ def aligned(
     return Aligned(tuple(placed), tuple(shifts), pixel_m, not kept or any(s.corrected for s in shifts), tuple(notes))
 
 
-# -- the grid -------------------------------------------------------------------------------------
-
-
-def _common_grid(scenes: Sequence[Scene], reference: int, max_side: int, names: Sequence[str]) -> _Grid:
-    """In the reference's pixels: the box around what all outlines share, cut into cells of the coarsest pixel."""
-    import shapely
-
-    base = scenes[reference]
-    shared = shapely.box(0, 0, base.width, base.height)
-    coarsest = 1.0
-    for i, scene in enumerate(scenes):
-        if i == reference:
-            continue
-        ring = _in_pixels_of(base, scene)
-        if ring is None:
-            raise SceneError(
-                f"{names[i]} cannot be placed in the coordinate system of {names[reference]}.",
-                "Reproject both to one system (gdalwarp -t_srs).",
-            )
-        outline = shapely.make_valid(shapely.Polygon(ring))
-        left = shared.intersection(outline)
-        if left.area < 1:
-            raise SceneError(
-                f"{names[reference]} and {names[i]} do not overlap{_apart(base, scene)}.",
-                "Give scenes of the same ground.",
-            )
-        coarsest = max(coarsest, math.sqrt(outline.area / (scene.width * scene.height)))
-        shared = left
-    x0, y0, x1, y1 = shared.bounds
-    x0, y0 = math.ceil(x0 - 1e-3), math.ceil(y0 - 1e-3)
-    across, down = max(1, math.floor(x1 + 1e-3) - x0), max(1, math.floor(y1 + 1e-3) - y0)
-    assert base.transform is not None and base.crs is not None
-    return _cells(base.transform, base.crs, (x0, y0, across, down), coarsest, max_side)
-
-
-def _pixel_grid(scenes: Sequence[Scene], reference: int, max_side: int, names: Sequence[str]) -> _Grid:
-    base = scenes[reference]
-    for name, scene in zip(names, scenes, strict=True):
-        if (scene.width, scene.height) != (base.width, base.height):
-            raise SceneError(
-                f"{names[reference]} ({base.width} x {base.height} pixels) and {name} ({scene.width} x {scene.height}) "
-                "differ in size, and without a coordinate system on both they cannot be brought together.",
-                "Georeference them, or cut both to the same pixels.",
-            )
-    placed = next((scene for scene in (base, *scenes) if scene.crs and scene.transform), None)
-    transform, crs = (placed.transform, placed.crs or "") if placed else (None, "")
-    return _cells(transform or (1, 0, 0, 0, 1, 0), crs, (0, 0, base.width, base.height), 1.0, max_side)
-
-
-def _cells(transform: Transform, crs: str, part: tuple[int, int, int, int], coarsest: float, max_side: int) -> _Grid:
-    x, y, across, down = part
-    step = max(coarsest if coarsest > SAME_SIZE else 1.0, max(across, down) / max_side)
-    width, height = max(1, round(across / step)), max(1, round(down / step))
-    a, b, c, d, e, f = transform[:6]
-    # Cells that do not fill the part exactly are stretched by a fraction of a cell over the whole of it.
-    sx, sy = across / width, down / height
-    return _Grid(width, height, (a * sx, b * sy, c + a * x + b * y, d * sx, e * sy, f + d * x + e * y), crs)
-
-
-def _in_pixels_of(base: Scene, scene: Scene) -> list[tuple[float, float]] | None:
-    """A ring around `scene` in pixel coordinates of `base`; None when it cannot be brought there."""
-    import numpy as np
-    from pyproj import CRS, Transformer
-    from pyproj.exceptions import ProjError
-
-    assert scene.transform and base.transform and scene.crs and base.crs
-    along = np.linspace(0, 1, 33)[:-1]
-    zeros, ones = np.zeros(32), np.ones(32)
-    col = np.concatenate([along, ones, 1 - along, zeros]) * scene.width
-    row = np.concatenate([zeros, along, ones, 1 - along]) * scene.height
-    x, y = _affine(scene.transform, col, row)
-    try:
-        if scene.crs != base.crs:
-            x, y = Transformer.from_crs(scene.crs, base.crs, always_xy=True).transform(x, y)
-        if CRS.from_user_input(base.crs).is_geographic:
-            middle = _affine(base.transform, np.array(base.width / 2), np.array(base.height / 2))[0]
-            x = np.unwrap(x, period=360)
-            x += 360 * np.round((middle - x.mean()) / 360)
-    except ProjError:
-        return None
-    if not (np.isfinite(x).all() and np.isfinite(y).all()):
-        return None
-    px, py = _affine(_inverse(base.transform), x, y)
-    return list(zip(px.tolist(), py.tolist(), strict=True))
-
-
-def _affine(t: Sequence[float], x: Any, y: Any) -> tuple[Any, Any]:
-    return t[0] * x + t[1] * y + t[2], t[3] * x + t[4] * y + t[5]
-
-
-def _times(t: Sequence[float], u: Sequence[float]) -> Transform:
-    """The transform that does `u` first and then `t`."""
-    a, b, c, d, e, f = t
-    g, h, i, j, k, m = u
-    return a * g + b * j, a * h + b * k, a * i + b * m + c, d * g + e * j, d * h + e * k, d * i + e * m + f
-
-
-def _scaling(across: float, down: float) -> Transform:
-    return across, 0, 0, 0, down, 0
-
-
-def _inverse(t: Sequence[float]) -> Transform:
-    a, b, c, d, e, f = t[:6]
-    det = a * e - b * d
-    return e / det, -b / det, (b * f - c * e) / det, -d / det, a / det, (c * d - a * f) / det
-
-
-def _apart(one: Scene, other: Scene) -> str:
-    if one.bbox is None or other.bbox is None:
-        return ""
-    metres = geod().inv(*one.bbox.center, *other.bbox.center)[2]
-    return f": their middles lie {length(metres)} apart"
-
-
-# -- the pixels -----------------------------------------------------------------------------------
-
-
 def _bands(scene: Scene, roles: Sequence[str]) -> tuple[str, ...]:
     """Roles of the bands to read; () where the scene knows none, and its bands are read by number."""
     if roles:
         return tuple(roles)
-    return tuple(dict.fromkeys(r for r in scene.roles if r and r != "alpha"))[:MOST_BANDS]
+    return tuple(dict.fromkeys(r for r in scene.roles if r and r != "alpha"))
 
 
-def _onto(scene: Scene, bands: tuple[str, ...], grid: _Grid, shift: Shift = NO_SHIFT) -> Floats:
+def _onto(scene: Scene, bands: tuple[str, ...], grid: Grid, shift: Shift = NO_SHIFT) -> Floats:
     """(C, H, W): the scene's values on the grid, taken from where its content lies when that is off by `shift`."""
     import numpy as np
     from rasterio import Affine
     from rasterio.enums import Resampling
     from rasterio.warp import reproject
 
-    target = _times(grid.transform, (1, 0, shift.dx, 0, 1, shift.dy))
+    target = times(grid.transform, (1, 0, shift.dx, 0, 1, shift.dy))
     if grid.crs and scene.crs and scene.transform:
         place, crs = _same_turn(scene.transform[:6], scene, grid), scene.crs
     else:  # taken to lie where the grid lies, whose ground it shares pixel by pixel
-        place = _times(grid.transform, _scaling(grid.width / scene.width, grid.height / scene.height))
+        place = times(grid.transform, scaling(grid.width / scene.width, grid.height / scene.height))
         crs = grid.crs or _ANY_CRS
     corners = _cells_in_pixels(scene, grid, target, place, crs)
     x, y, w, h = part = _part(scene, corners)
@@ -245,9 +117,9 @@ def _onto(scene: Scene, bands: tuple[str, ...], grid: _Grid, shift: Shift = NO_S
     source = scene if part == (0, 0, scene.width, scene.height) else scene.window(*part)
     data = _values(source, bands, max(1, math.ceil(max(w, h) / cell)))
     larger = w / data.shape[2], h / data.shape[1]  # what was read may have larger pixels
-    place = _times(_times(place, (1, 0, x, 0, 1, y)), _scaling(*larger))
+    place = times(times(place, (1, 0, x, 0, 1, y)), scaling(*larger))
     if crs == (grid.crs or _ANY_CRS) and data.shape[1:] == (grid.height, grid.width):
-        offset = _times(_inverse(target), place)
+        offset = times(inverse(target), place)
         if np.allclose(offset, (1, 0, 0, 0, 1, 0), rtol=0, atol=1e-3 / max(grid.width, grid.height)):
             return data
     out = np.full((len(data), grid.height, grid.width), np.nan, np.float32)
@@ -260,32 +132,25 @@ def _onto(scene: Scene, bands: tuple[str, ...], grid: _Grid, shift: Shift = NO_S
     return out
 
 
-def _same_turn(place: Transform, scene: Scene, grid: _Grid) -> Transform:
+def _same_turn(place: Transform, scene: Scene, grid: Grid) -> Transform:
     """Longitudes of one place may be written a turn apart on either side of the antimeridian."""
-    if scene.crs != grid.crs or not _is_geographic(grid.crs):
+    if scene.crs != grid.crs or not is_geographic(grid.crs):
         return place
-    here = _affine(place, scene.width / 2, scene.height / 2)
-    there = _affine(grid.transform, grid.width / 2, grid.height / 2)
-    return _times((1, 0, 360 * round((there[0] - here[0]) / 360), 0, 1, 0), place)
+    here = affine(place, scene.width / 2, scene.height / 2)
+    there = affine(grid.transform, grid.width / 2, grid.height / 2)
+    return times((1, 0, 360 * round((there[0] - here[0]) / 360), 0, 1, 0), place)
 
 
-@lru_cache(maxsize=16)
-def _is_geographic(crs: str) -> bool:
-    from pyproj import CRS
-
-    return CRS.from_user_input(crs).is_geographic
-
-
-def _cells_in_pixels(scene: Scene, grid: _Grid, target: Transform, place: Transform, crs: str) -> NDArray[np.float64]:
+def _cells_in_pixels(scene: Scene, grid: Grid, target: Transform, place: Transform, crs: str) -> NDArray[np.float64]:
     """(2, 17, 17): where a lattice over the grid's cells lies in the scene's pixels; NaN where nowhere."""
     import numpy as np
     from pyproj import Transformer
 
     col, row = np.meshgrid(np.linspace(0, grid.width, 17), np.linspace(0, grid.height, 17))
-    x, y = _affine(target, col, row)
+    x, y = affine(target, col, row)
     if grid.crs and crs != grid.crs:
         x, y = Transformer.from_crs(grid.crs, crs, always_xy=True).transform(x, y)
-    places = np.array(_affine(_inverse(place), x, y))
+    places = np.array(affine(inverse(place), x, y))
     return np.where(np.isfinite(places), places, np.nan)
 
 
@@ -303,7 +168,7 @@ def _part(scene: Scene, corners: NDArray[np.float64]) -> tuple[int, int, int, in
     return x0, y0, x1 - x0, y1 - y0
 
 
-def _cell_size(corners: NDArray[np.float64], grid: _Grid) -> float:
+def _cell_size(corners: NDArray[np.float64], grid: Grid) -> float:
     """How many pixels of the scene a cell of the grid is long, in the middle of the grid."""
     across = corners[:, 8, 9] - corners[:, 8, 7]
     down = corners[:, 9, 8] - corners[:, 7, 8]
@@ -313,8 +178,10 @@ def _cell_size(corners: NDArray[np.float64], grid: _Grid) -> float:
 
 
 def _values(scene: Scene, bands: tuple[str, ...], max_side: int) -> Floats:
-    """(C, H, W) of the bands with these roles, of all bands where none is named; averaged down to `max_side`."""
-    return scene.reflectance(bands, max_side) if bands else scene.read((), max_side)
+    """(C, H, W) of the bands with these roles, else of the first ones in the file; averaged down to `max_side`."""
+    if bands:
+        return scene.reflectance(bands, max_side)
+    return scene.read(tuple(range(1, min(len(scene.bands), MOST_BANDS) + 1)), max_side)
 
 
 def _measured(reference: Floats, other: Floats, roles: tuple[str, ...], others: tuple[str, ...]) -> Shift:
@@ -329,7 +196,7 @@ def _measured(reference: Floats, other: Floats, roles: tuple[str, ...], others: 
     return replace(shift, corrected=shift.reliable and shift.pixels >= CORRECTED_FROM)
 
 
-def _scene(scene: Scene, stack: Floats, roles: tuple[str, ...], grid: _Grid, base: Scene) -> Scene:
+def _scene(scene: Scene, stack: Floats, roles: tuple[str, ...], grid: Grid, base: Scene) -> Scene:
     """The scene as it is on the grid; `dtype` stays that of the file, which tells what the numbers are."""
     names = tuple(scene.bands[(scene.band(role) or 1) - 1] for role in roles) or scene.bands
     facts: dict[str, Any] = {
@@ -341,24 +208,21 @@ def _scene(scene: Scene, stack: Floats, roles: tuple[str, ...], grid: _Grid, bas
         facts |= {"scale": (1.0,) * len(stack), "offset": (0.0,) * len(stack)}
     if grid.crs:
         facts |= {"crs": grid.crs, "transform": grid.transform}
-        facts["gsd_m"] = _cell_m(grid)
+        facts["gsd_m"] = cell_m(grid)
     elif base.gsd_m:
         facts["gsd_m"] = base.gsd_m * base.width / grid.width
-    return ArrayReader(stack.transpose(1, 2, 0), scene.uri, **facts).scene()
+    made = ArrayReader(stack.transpose(1, 2, 0), scene.uri, **facts).scene()
+    return replace(made, bbox=_box(made) or base.bbox)
 
 
-def _cell_m(grid: _Grid) -> float | None:
-    """Length of a cell in metres, in the middle of the grid."""
-    from pyproj import Transformer
-
-    x0, y0 = grid.width / 2, grid.height / 2
-    a, b, c, d, e, f = grid.transform
-    xs, ys = [x0 - 1, x0 + 1, x0, x0], [y0, y0, y0 - 1, y0 + 1]
-    points = [(a * x + b * y + c, d * x + e * y + f) for x, y in zip(xs, ys, strict=True)]
-    lon, lat = Transformer.from_crs(grid.crs, "EPSG:4326", always_xy=True).transform(*zip(*points, strict=True))
-    across, down = geod().inv([lon[0], lon[2]], [lat[0], lat[2]], [lon[1], lon[3]], [lat[1], lat[3]])[2]
-    size = math.sqrt(across * down) / 2
-    return size if math.isfinite(size) and size > 0 else None
+def _box(scene: Scene) -> BBox | None:
+    """The box around a scene's outline; None where that goes around a pole or the Earth, or there is none."""
+    ring = outline(scene) if scene.crs else None
+    if ring is None or abs(ring[0][-1] - ring[0][0]) > 180 or ring[0].max() - ring[0].min() >= 360:
+        return None
+    west, east = ((float(lon) + 180) % 360 - 180 for lon in (ring[0].min(), ring[0].max()))
+    # Where it ends exactly on the antimeridian, east is 180 and not -180.
+    return BBox(west, float(ring[1].min()), 180.0 if east == -180.0 else east, float(ring[1].max()))
 
 
 def is_stretched(scene: Scene) -> bool:

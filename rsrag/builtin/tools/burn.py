@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 from rsrag import Quantity, Query, Scene, SceneError, ToolResult, UsageError
 from rsrag.spectral.catalogue import find_index
-from rsrag.spectral.compute import chosen, computed, read_bands
+from rsrag.spectral.compute import Bands, chosen, computed, read_bands
 from rsrag.spectral.wording import percent
 
 from .alignment import aligned
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     import numpy as np
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
-
-    Floats = NDArray[np.float32]
 
 _ASKED: Final = re.compile(
     r"\bd ?NBR\b|\b(?:burn\w*|fire) (?:severity|damage|area|scar)s?\b|\bseverity\b.*\b(?:burn|fire)\w*\b"
@@ -74,9 +72,10 @@ class BurnSeverity:
         pair = [ordered[0], ordered[-1]]
         index = find_index("NBR")
         picked = _same_bands(pair)
-        together = aligned(pair, roles=tuple(picked.values()))
+        roles = [*picked.values(), *(["red"] if all("red" in scene.roles for scene in pair) else [])]
+        together = aligned(pair, roles=roles)
         names = scene_names(pair)
-        bands = [read_bands(scene, tuple(picked.values())) for scene in together.scenes]
+        bands = [read_bands(scene, roles) for scene in together.scenes]
         before, after = (computed(index, each, picked, name) for each, name in zip(bands, names, strict=True))
         fell = before - after
         valid = np.isfinite(fell)
@@ -102,7 +101,7 @@ class BurnSeverity:
             else f"Between {names[0]} and {names[1]}, no burned ground was found.",
             f"{said(sizes[1])} of the ground seen is unburned and {said(sizes[0])} shows regrowth.",
             f"Moving the limit of burned ground by 10 % gives {said(low)} to {said(high)}.",
-            f"Severity is dNBR, NBR of {names[0]} minus that of {names[1]}, in the classes of Key and Benson (2006): "
+            f"Severity is dNBR (NBR of {names[0]} minus NBR of {names[1]}) in the classes of Key and Benson (2006): "
             "low from 0.10, moderate-low from 0.27, moderate-high from 0.44 and high from 0.66.",
             f"The median dNBR is {float(np.median(fell[valid])):.2f}.",
             told_alignment(together, names),
@@ -120,7 +119,9 @@ class BurnSeverity:
         ]
         labels = {n: name for n, (name, _, _) in enumerate(CLASSES) if n >= BURNED}
         shapes = patches(classes, labels, together.scenes[0], areas) if known else None
-        drawn = _picture(pair, together.pixel_m, fell, classes, names, pictures)
+        shown = ("swir2", picked["N"], "red" if "red" in roles else "swir2")
+        views = _views(bands, shown)
+        drawn = _picture(views, f"({', '.join(shown)})", together.pixel_m, classes, names, pictures)
         return ToolResult(text, values, (drawn,), shapes, tuple(caveats))
 
 
@@ -140,22 +141,32 @@ def _quantity(area: float, seen: float, known: bool) -> Quantity:
     return Quantity(area / 1e4, "ha") if known else Quantity(100 * area / seen, "%")
 
 
+def _views(bands: Sequence[Bands], roles: Sequence[str]) -> list[NDArray[np.uint8]]:
+    """uint8 (H, W, 3) of both dates in SWIR2, near infrared and red (SWIR2 where there is none): burns are red, plants
+    green. One stretch for both, so that what looks different is."""
+    import numpy as np
+
+    stacks = [np.stack([each.values[role] for role in roles], axis=-1) for each in bands]
+    low, high = np.nanpercentile(np.concatenate([stack.ravel() for stack in stacks]), (1, 99))
+    scaled = [np.clip((stack - low) / max(high - low, 1e-6), 0, 1) for stack in stacks]
+    return [np.asarray(np.nan_to_num(image) * 255, np.uint8) for image in scaled]
+
+
 def _picture(
-    pair: Sequence[Scene], pixel_m: float | None, fell: Floats, classes: NDArray[np.int8], names: Sequence[str],
-    pictures: Path,
+    views: Sequence[NDArray[np.uint8]], shown: str, pixel_m: float | None, classes: NDArray[np.int8],
+    names: Sequence[str], pictures: Path,
 ) -> str:  # fmt: skip
     colours = [colour for _, _, colour in CLASSES]
+    height, width = classes.shape
 
     def draw(sheet: Figure) -> None:
         first, last, severity = grid(sheet, 3)
-        for panel, scene, name in zip((first, last), pair, names, strict=True):
-            show(panel, scene.rgb(512), name)
+        for panel, view, name in zip((first, last), views, names, strict=True):
+            show(panel, view, f"{name} {shown}")
         show(severity, classes_as_rgb(classes, colours), "burn severity (dNBR)")
         if pixel_m:
-            scale_bar(severity, pixel_m, fell.shape[1])
+            scale_bar(severity, pixel_m, width)
         gaps = [("no data", GAP)] if (classes < 0).any() else []
         map_legend(sheet, [*((name, colour) for name, _, colour in CLASSES), *gaps])
 
-    return figure(
-        pictures, f"burn-{names[0]}-{names[1]}", sheet_size(3, fell.shape[1] / fell.shape[0], extra=0.5), draw
-    )
+    return figure(pictures, f"burn-{names[0]}-{names[1]}", sheet_size(3, width / height, extra=0.5), draw)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 from rsrag import Query, Scene, SceneError, ToolResult, UsageError
 
-from .alignment import aligned
+from .alignment import MAX_SIDE, aligned
 from .change_map import change_map
 from .change_text import Report, told_alignment
 from .dates import in_time_order
@@ -107,7 +107,8 @@ class Change:
         by_cover = index in FOCUS and bool(water) and possible("NDVI", ordered)
         roles = [*needed_roles(chosen, ordered), *view_roles(ordered)]
         roles += [*needed_roles(water, ordered), *needed_roles("NDVI", ordered)] if by_cover else ()
-        grid = aligned(ordered, roles=tuple(dict.fromkeys(roles)))
+        side = MAX_SIDE if len(ordered) <= 3 else MAX_SIDE // 2  # all dates are held at once
+        grid = aligned(ordered, max_side=side, roles=tuple(dict.fromkeys(roles)))
         areas = pixel_areas(grid.scenes[0])
         report = Report(tuple(scene_names(ordered)), chosen, water, areas is not None)
         if areas is None:
@@ -126,9 +127,11 @@ class Change:
             )
         cover = None
         if by_cover:
-            wet, green = measured(water, grid.scenes), measured("NDVI", grid.scenes)
+            ends = (grid.scenes[0], grid.scenes[-1])
+            wet = measured(water, ends)
+            green = [values[0], values[-1]] if chosen == "NDVI" else measured("NDVI", ends)
             levels = found_thresholds(wet, green) if stretched else Thresholds()
-            cover = transition((wet[0], wet[-1]), (green[0], green[-1]), areas, levels, smallest, FOCUS[index])
+            cover = transition(wet, green, areas, levels, smallest, FOCUS[index])
         text = report.verdict(whole, cover)
         if len(ordered) > 2:
             text += [report.step(i, between(i, i + 1)) for i in range(len(ordered) - 1)]

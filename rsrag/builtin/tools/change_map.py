@@ -27,15 +27,14 @@ def change_map(pictures: Path, on_grid: Aligned, report: Report, whole: Differen
     """Write three panels with a legend of areas; returns the file's path."""
     ends = (on_grid.scenes[0], on_grid.scenes[-1])
     roles = view_roles(ends)
-    first, last = views(ends, roles)
-    changed, entries = _coloured(faded(last), report, whole, cover)
+    step = max(1, -(-max(on_grid.shape) // MOST_PIXELS))
+    first, last = views(ends, roles, step)
+    changed, entries = _coloured(faded(last), report, whole, cover, step)
     what = "Land cover" if cover else report.index
     bands = f" ({spelt(roles)})" if roles else ""
     titles = (f"{report.names[0]}{bands}", f"{report.names[-1]}{bands}", f"{what}: what changed")
+    panels = list(zip(titles, (first, last, changed), strict=True))
     columns = 2 if len(entries) > 3 else 3
-    step = max(1, -(-max(on_grid.shape) // MOST_PIXELS))
-
-    panels = [(title, image[::step, ::step]) for title, image in zip(titles, (first, last, changed), strict=True)]
 
     def draw(sheet: Figure) -> None:
         for number, (axes, (title, image)) in enumerate(zip(grid(sheet, 3), panels, strict=True)):
@@ -51,7 +50,7 @@ def change_map(pictures: Path, on_grid: Aligned, report: Report, whole: Differen
 
 
 def _coloured(
-    base: NDArray[np.uint8], report: Report, whole: Difference, cover: Transition | None
+    base: NDArray[np.uint8], report: Report, whole: Difference, cover: Transition | None, step: int
 ) -> tuple[NDArray[np.uint8], Sequence[tuple[str, str]]]:
     """The pale base with changes in colour, and the legend."""
     if cover:
@@ -65,6 +64,6 @@ def _coloured(
         ]
         gaps = ~whole.valid
     for _, colour, mask in [*masks, ("", GAP, gaps)]:
-        base[mask] = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
+        base[mask[::step, ::step]] = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
     entries = [(label, colour) for label, colour, _ in masks]
     return base, [*entries, ("no data", GAP)] if gaps.any() else entries

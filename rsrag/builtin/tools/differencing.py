@@ -35,6 +35,8 @@ GROUPS: Final[Mapping[str, tuple[tuple[int, int], ...]]] = {
     "water to land": ((WATER, VEGETATION), (WATER, BARE)),
     "land to water": ((VEGETATION, WATER), (BARE, WATER)),
 }
+SAMPLED: Final = 700  # pixels a side are looked at for thresholds
+
 # Of which groups to tell, by what was asked for.
 FOCUS: Final[Mapping[str, tuple[str, ...]]] = {
     "": tuple(GROUPS),
@@ -91,17 +93,15 @@ def difference(
     offset = middle if centred else 0.0
     level = threshold if threshold is not None else min(max(floor, DEVIATIONS * spread), MOST_NOISE * floor)
 
-    def beyond(by: float) -> tuple[Mask, Mask]:
-        return tuple(sieved(valid & (side * (change - offset) > by), smallest) for side in (1, -1))  # type: ignore[return-value]
+    def beyond(side: int, by: float) -> Mask:
+        return sieved(valid & (side * (change - offset) > by), smallest)
 
-    gain, loss = beyond(level)
-    wide, narrow = beyond(level * (1 - MOVED)), beyond(level * (1 + MOVED))
-    extents = [
-        Extent(float(areas[mask].sum()), float(areas[few].sum()), float(areas[many].sum()))
-        for mask, few, many in zip((gain, loss), narrow, wide, strict=True)
-    ]
-    sign = gain.astype(np.int8) - loss.astype(np.int8)
-    return Difference(level, offset, middle, sign, valid, *extents, seen=float(areas[valid].sum()))
+    def extent(side: int) -> Extent:
+        low, at, high = (float(areas[beyond(side, level * by)].sum()) for by in (1 + MOVED, 1, 1 - MOVED))
+        return Extent(at, low, high)
+
+    sign = beyond(1, level).astype(np.int8) - beyond(-1, level).astype(np.int8)
+    return Difference(level, offset, middle, sign, valid, extent(1), extent(-1), float(areas[valid].sum()))
 
 
 def sieved(mask: Mask, smallest: int) -> Mask:
@@ -132,8 +132,10 @@ def found_thresholds(water: Sequence[Floats], vegetation: Sequence[Floats]) -> T
     """Thresholds for values stretched for display, from all dates together (Otsu 1979) within bounds."""
     import numpy as np
 
-    wet = np.concatenate([w[np.isfinite(w)] for w in water])
-    level = otsu(wet, WATER_BOUNDS)
+    step = max(1, max(water[0].shape) // SAMPLED)
+    water = [image[::step, ::step] for image in water]
+    vegetation = [image[::step, ::step] for image in vegetation]
+    level = otsu(np.concatenate([w[np.isfinite(w)] for w in water]), WATER_BOUNDS)
     green = np.concatenate([v[np.isfinite(v) & (w <= level)] for w, v in zip(water, vegetation, strict=True)])
     return Thresholds(level, otsu(green, VEGETATION_BOUNDS))
 

@@ -264,7 +264,7 @@ def _place(record: Mapping[str, Any], kind: str) -> Place:
     facets, facts = record["facets"], {fact["attribute"]: fact["value"] for fact in record.get("facts", ())}
     people = next((value for name, value in facts.items() if name.startswith("population")), 0)
     box = record.get("bbox")
-    lon, lat = record.get("point") or BBox(*box).center
+    lon, lat = record["point"] if record.get("point") else BBox(*record["bbox"]).center
     return Place(
         record["id"], record["title"], kind, lon, lat, facets.get("country", ""), facets.get("iso_a2", ""),
         int(people), str(facts.get("IATA code", "")), facets.get("kind", ""), box=tuple(box) if box else None,

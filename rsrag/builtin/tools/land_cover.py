@@ -14,8 +14,8 @@ from rsrag.spectral.wording import SHOWN, percent
 
 from .drawing import classes_as_rgb, figure, grid, map_legend, natural, scale_bar, sheet_size, show
 from .land_cover_words import Seen, caveats, described, method, ranked
-from .spectra import bands_used, joined, over_time, pixel_size, reading
-from .wording import scene_name, scene_names
+from .spectra import bands_used, called, joined, over_time, pixel_size, reading
+from .wording import scene_names
 
 if TYPE_CHECKING:
     import numpy as np
@@ -96,7 +96,7 @@ class LandCoverEstimate:
         wanted = find_cover(cover) if cover.strip() else None
         seen: list[Seen] = []
         refused: list[SceneError] = []
-        names = [scene_name(scenes[0])] if len(scenes) == 1 else scene_names(scenes)
+        names = [called(scenes[0])] if len(scenes) == 1 else scene_names(scenes)
         for name, scene in zip(names, scenes, strict=True):
             try:
                 found = cover_of(scene, MAX_SIDE)

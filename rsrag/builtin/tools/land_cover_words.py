@@ -53,7 +53,8 @@ def described(one: Seen) -> list[str]:
     ]
     main = largest(found)
     what = f"mostly {class_word(main)}" if found.shares[main] >= MOSTLY else f"mixed, with most {class_word(main)}"
-    return [f"{one.name} is {what}: {'; '.join(parts)}.", f"In {one.name}, the bands show {signature(found)}."]
+    name = f"T{one.name[1:]}" if one.name.startswith("the scene") else one.name
+    return [f"{name} is {what}: {'; '.join(parts)}.", f"In {one.name}, the bands show {signature(found)}."]
 
 
 def ranked(cover: Cover, seen: Sequence[Seen]) -> list[str]:
@@ -107,10 +108,16 @@ def method(seen: Sequence[Seen]) -> str:
     limits = {name: f"{threshold.value:g}" for name, threshold in THRESHOLDS.items()}
     index = " or ".join(sorted({one.found.water_index for one in seen}))
     source = "Xu 2006" if index == "MNDWI" else "McFeeters 1996" if index == "NDWI" else "Xu 2006, McFeeters 1996"
+    levels = sorted({one.found.water_limit for one in seen})
+    level = (
+        " or ".join(f"{value:.2g}" for value in levels) if len(levels) < 4 else f"{levels[0]:.2g} to {levels[-1]:.2g}"
+    )
+    if any(levels):
+        source += ", by Otsu's method where values are no reflectance"
     calibrated = any(one.found.unit == "reflectance" for one in seen)
     snow = f"NDSI from {limits['NDSI of snow']} for snow (Hall and others 1995), " if calibrated else ""
     return (
-        f"Land cover was estimated pixel by pixel: {index} above {limits['water index']} for water ({source}), {snow}"
+        f"Land cover was estimated pixel by pixel: {index} above {level} for water ({source}), {snow}"
         f"NDVI from {limits['NDVI of dense vegetation']} for dense and from {limits['NDVI of bare ground']} for sparse "
         "vegetation (Sobrino and others 2004), else bare ground; ranges come from moving each threshold by 10 %, that "
         "of water by 0.05."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from typing import Any, ClassVar, Final, Literal
@@ -78,13 +79,10 @@ class Measure:
             unit: What the points are in; auto takes degrees when all of them lie inside the scene's box.
         """
         name = called(scene)
+        _check(points, region)
         if scene.bbox is None:
             return _without_place(scene, name, what, points, region, unit)
         if region:
-            if points:
-                raise UsageError("measure takes points or a region, not both.", "Leave one out.")
-            if len(region) != 4:
-                raise UsageError(f"a region is x,y,width,height in pixels, and {len(region)} numbers came.")
             return _part(scene, scene.window(*region), f"the region {','.join(map(str, region))} of {name}")
         if not points:
             if what != "area":
@@ -100,7 +98,20 @@ def _what(text: str) -> What | None:
     return next((what for what, words in _WANTED.items() if words.search(text)), None)
 
 
-def _part(scene: Scene, part: Scene, called: str) -> ToolResult:
+def _check(points: Points, region: Sequence[int]) -> None:
+    if region and points:
+        raise UsageError("measure takes points or a region, not both.", "Leave one out.")
+    if region and len(region) != 4:
+        raise UsageError(f"a region is x,y,width,height in pixels, and {len(region)} numbers came.")
+    if len(points) > MOST_POINTS:
+        raise UsageError(f"{len(points):,} points are too many; at most {MOST_POINTS:,} are measured.")
+    if any(len(point) != 2 for point in points):
+        raise UsageError("each point is a pair of numbers.", 'Example: [[10, 20], [400, 380]], or "10,20 and 400,380".')
+    if not all(math.isfinite(value) for point in points for value in point):
+        raise UsageError("a point holds a number that is not finite.")
+
+
+def _part(scene: Scene, part: Scene, name: str) -> ToolResult:
     """The area of a whole scene or of a window, by its outline; by its pixels where an outline does not say."""
     square_metres = area(part)
     how = "The area is that of the outline as a geodesic polygon on the WGS 84 ellipsoid."
@@ -110,7 +121,7 @@ def _part(scene: Scene, part: Scene, called: str) -> ToolResult:
             raise SceneError(f"{scene.uri} does not say where its corners lie, so no area can be measured.")
         square_metres = float(cells.sum())
         how = "The area is the sum of the pixels' geodesic areas on the WGS 84 ellipsoid."
-    text = f"{_capital(called)} covers {_exact(square_metres)}. {how}"
+    text = f"{_capital(name)} covers {_exact(square_metres)}. {how}"
     geojson = None
     if (ring := outline(part)) is not None:
         corners = [[float(lon), float(lat)] for lon, lat in zip(*ring, strict=True)]
@@ -125,13 +136,7 @@ def _places(scene: Scene, points: Points, unit: str) -> tuple[list[Point], str]:
     """(longitude, latitude) of each point, and a sentence on how they were read."""
     import numpy as np
 
-    if len(points) > MOST_POINTS:
-        raise UsageError(f"{len(points):,} points are too many; at most {MOST_POINTS:,} are measured.")
-    if any(len(point) != 2 for point in points):
-        raise UsageError("each point is a pair of numbers.", 'Example: [[10, 20], [400, 380]], or "10,20 and 400,380".')
     pairs = np.asarray(points, float)
-    if not np.isfinite(pairs).all():
-        raise UsageError("a point holds a number that is not finite.")
     if unit == "auto":
         unit = "degree" if all(_inside(scene.bbox, *map(float, pair)) for pair in pairs) else "pixel"
     if unit == "degree":
@@ -203,7 +208,7 @@ def _line(places: Sequence[Point], name: str, how: str, what: str) -> ToolResult
     return ToolResult(f"{text}. {how} It is the geodesic on the WGS 84 ellipsoid.", values, geojson=geojson)
 
 
-def _without_place(scene: Scene, name: str, what: str, points: Points, region: list[int], unit: str) -> ToolResult:
+def _without_place(scene: Scene, name: str, what: str, points: Points, region: Sequence[int], unit: str) -> ToolResult:
     """A scene that is nowhere on Earth: plane geometry, if at least its pixel size is known."""
     import numpy as np
 
@@ -218,7 +223,9 @@ def _without_place(scene: Scene, name: str, what: str, points: Points, region: l
         if region:
             part = scene.window(*region)
             covered = float(part.width * part.height)
-        elif len(points) >= 3:
+        elif len(points):
+            if len(set(map(tuple, points))) < 3:
+                raise UsageError(f"an area needs at least three points, and {len(points)} came.")
             x, y = pixels.T
             covered = abs(float(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1)))) / 2
         else:

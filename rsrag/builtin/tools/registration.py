@@ -80,7 +80,7 @@ def _edges(values: Floats) -> NDArray[np.float64]:
     down, across = np.gradient(values.astype(np.float64))
     size = np.hypot(down, across)
     known = np.isfinite(size)
-    return np.minimum(size, np.quantile(size[known], 0.99)) if known.any() else size
+    return np.asarray(np.minimum(size, np.quantile(size[known], 0.99))) if known.any() else size
 
 
 def _flat(edges: NDArray[np.float64], inside: NDArray[np.bool_], taper: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -41,7 +41,9 @@ class SpectralIndex:
         index = index_in(query.text)
         return {"index": index.name} if index else {}
 
-    def __call__(self, scene: Scene, pictures: Path, index: str = DEFAULT) -> ToolResult:
+    def __call__(
+        self, scene: Scene, pictures: Path, index: str = DEFAULT, constants: dict[str, float] | None = None
+    ) -> ToolResult:
         """Compute a spectral index over a scene: its mean, median, spread and percentiles, and a picture of it.
 
         Values are dimensionless. Large scenes are read reduced. Raises `UsageError` for an index that the catalogue
@@ -49,10 +51,11 @@ class SpectralIndex:
 
         Args:
             index: Short or long name of the index, such as NDVI, EVI, NDWI, MNDWI, NDMI, NBR, NDSI or NDBI.
+            constants: Other values for constants of its formula, by name, such as {"L": 0.25} for SAVI.
         """
         import numpy as np
 
-        chosen_index = find_index(index)
+        chosen_index = find_index(index).with_constants(constants or {})
         picked = chosen(scene, chosen_index.codes, chosen_index.name)
         bands = read_bands(scene, tuple(picked.values()), MAX_SIDE)
         name, here = scene_name(scene), called(scene)

@@ -94,7 +94,8 @@ class TimeSeries:
             raise UsageError(f"{len(dated)} scenes are too many; at most {MOST_SCENES} are followed at once.")
         ordered, _ = in_time_order(dated)
         names, chosen = scene_names(ordered), settled(index, ordered)
-        grid = aligned(ordered, max_side=MAX_SIDE, roles=needed_roles(chosen, ordered))
+        side = MAX_SIDE if len(ordered) <= 20 else MAX_SIDE // 2  # all dates are held at once
+        grid = aligned(ordered, max_side=side, roles=needed_roles(chosen, ordered))
         where, part = _part(grid, scenes[0], at, unit)
         points = _points(names, ordered, [image[part] for image in measured(chosen, grid.scenes)])
         known = [point for point in points if point.value == point.value]

@@ -45,15 +45,15 @@ def spelt(roles: Sequence[str]) -> str:
     return ", ".join(_SHORT.get(role, role) for role in roles)
 
 
-def views(scenes: Sequence[Scene], roles: Sequence[str]) -> list[NDArray[np.uint8]]:
-    """uint8 (H, W, 3) of each of several scenes of one size, gaps in grey.
+def views(scenes: Sequence[Scene], roles: Sequence[str], step: int = 1) -> list[NDArray[np.uint8]]:
+    """uint8 (H, W, 3) of each of several scenes of one size, gaps in grey; every `step`-th pixel each way.
 
     All are stretched by the same 2nd and 98th percentiles, band by band over all of them; values that are 8-bit
     brightness already stay as they are.
     """
     import numpy as np
 
-    stacks = [scene.reflectance(roles) if roles else scene.read((1,)) for scene in scenes]
+    stacks = [(scene.reflectance(roles) if roles else scene.read((1,)))[:, ::step, ::step] for scene in scenes]
     low, high = [0.0] * len(stacks[0]), [255.0] * len(stacks[0])
     if not all(scene.stretched for scene in scenes):
         pooled = [np.concatenate([s[b][np.isfinite(s[b])] for s in stacks]) for b in range(len(stacks[0]))]
@@ -65,7 +65,8 @@ def _shown(stack: NDArray[np.float32], low: Sequence[float], high: Sequence[floa
     import numpy as np
 
     spans = [top - bottom if top > bottom else 1.0 for bottom, top in zip(low, high, strict=True)]
-    scaled = (stack - np.reshape(low, (-1, 1, 1))) * (255 / np.reshape(spans, (-1, 1, 1)))
+    factor = np.reshape([255 / span for span in spans], (-1, 1, 1)).astype(np.float32)
+    scaled = (stack - np.reshape(low, (-1, 1, 1)).astype(np.float32)) * factor
     known = np.isfinite(scaled).all(axis=0)
     shown = np.where(known, np.clip(np.nan_to_num(scaled), 0, 255), 217).astype(np.uint8)
     return np.ascontiguousarray((shown if len(shown) == 3 else np.repeat(shown[:1], 3, axis=0)).transpose(1, 2, 0))

@@ -11,7 +11,7 @@ from rsrag import Quantity, Query, Scene, SceneError, ToolResult, UsageError
 from rsrag.spectral.catalogue import find_index
 from rsrag.spectral.compute import chosen, computed, read_bands
 from rsrag.spectral.cover import CLASSES, CLOUD, SNOW, WATER, classify
-from rsrag.spectral.otsu import otsu, two_humps
+from rsrag.spectral.otsu import WATER_BOUNDS, split
 from rsrag.spectral.radar import POLARISATIONS, backscatter
 from rsrag.spectral.wording import percent
 
@@ -39,7 +39,6 @@ _ASKED: Final = re.compile(
 )
 STEP: Final = 0.05
 STEP_DB: Final = 1.0
-INDEX_BOUNDS: Final = (-0.2, 0.3)  # where published thresholds of NDWI and MNDWI lie
 RADAR_BOUNDS: Final = (-22.0, -13.0)  # dB; where thresholds of calm water in VV and HH lie
 RADAR_FIXED: Final = -17.0
 COLOURS: Final = ("#E8E2D6", PALETTE[0])
@@ -150,7 +149,7 @@ def _optical(scene: Scene, threshold: float | None, name: str) -> tuple[_Water, 
         never = np.isin(classes, (SNOW, CLOUD))
         with np.errstate(all="ignore"):
             greenness = (values["nir"] - values["red"]) / (values["nir"] + values["red"])
-    limit, how = _limit(layer, threshold, INDEX_BOUNDS, 0.0, "0, as published for it (McFeeters 1996; Xu 2006)")
+    limit, how = _limit(layer, threshold, WATER_BOUNDS, 0.0, "0, as published for it (McFeeters 1996; Xu 2006)")
     notes = [
         "Shadow, dark roofs and wet snow can pass for water, and water under plants or full of sediment can be missed.",
         *worth(bands.unit, name),
@@ -189,10 +188,10 @@ def _limit(
         if not math.isfinite(threshold):
             raise UsageError(f"threshold {threshold} is not a finite number.", "For example 0.1.")
         return threshold, "the threshold was given"
-    best = otsu(layer)
-    if bounds[0] <= best <= bounds[1] and two_humps(layer, best):
-        return best, "the threshold is Otsu's (1979), which separates the two humps of the histogram best"
-    return fixed, f"the threshold is {why}, since the histogram has no two humps that meet within the usual limits"
+    limit, found = split(layer, bounds, fixed)
+    if found:
+        return limit, "the threshold is Otsu's (1979), which separates the two humps of the histogram best"
+    return limit, f"the threshold is {why}, since the histogram has no two humps that meet within the usual limits"
 
 
 def _picture(scene: Scene, mask: NDArray[np.bool_], valid: NDArray[np.bool_], pictures: Path, name: str) -> str:

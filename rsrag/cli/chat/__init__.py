@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ..session import KbOption, session_of
+from ..session import BandsOption, KbOption, SensorOption, session_of
 
 
 def chat(
@@ -14,6 +14,8 @@ def chat(
     images: Annotated[list[str] | None, typer.Argument(metavar="[IMAGE]...", help="Images to talk about.")] = None,
     continue_: Annotated[bool, typer.Option("--continue", "-c", help="Go on with the last chat.")] = False,
     resume: Annotated[str, typer.Option("--resume", metavar="ID", help="Go on with a saved chat.")] = "",
+    bands: BandsOption = "",
+    sensor: SensorOption = "",
     model: Annotated[str | None, typer.Option(help="Who writes the answers.")] = None,
     k: Annotated[int | None, typer.Option("-k", min=1, max=200, help="Passages that become evidence.")] = None,
     kb: KbOption = "",
@@ -29,6 +31,8 @@ def chat(
     from .loop import run
     from .state import Chat
 
-    code = run(Chat(session, images=tuple(images or ()), kb=kb, resume=resume or ("last" if continue_ else "")))
+    reading = {name: value for name, value in (("bands", bands), ("sensor", sensor)) if value}
+    resume = resume or ("last" if continue_ else "")
+    code = run(Chat(session, images=tuple(images or ()), reading=reading, kb=kb, resume=resume))
     if code:
         raise typer.Exit(code)

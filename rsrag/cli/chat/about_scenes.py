@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from ...errors import UsageError
 from .command import Command
 from .completion import Candidate, letters, letters_and_numbers, paths, words
-from .describe import scene_lines
+from .describe import part_line, scene_lines
 
 if TYPE_CHECKING:
     from ...types import Scene
@@ -25,7 +25,8 @@ _CORNERS: Final = ("north-east", "north-west", "south-east", "south-west", "nort
 
 def image(chat: Chat, argument: str) -> None:
     """Open an image, or several: /image harbour.tif. A path typed or dropped alone does the same. Each gets a letter,
-    by which questions may name it: "compare A and B". Without a file it lists the images that are open."""
+    by which questions may name it: "compare A and B". Where a file does not say what its bands are, you can: /image
+    a.tif bands=red,green,blue,nir or sensor=sentinel-2-l2a. Without a file it lists the images that are open."""
     conversation = chat.conversation
     if not argument:
         if not conversation.scenes:
@@ -33,19 +34,22 @@ def image(chat: Chat, argument: str) -> None:
         for letter, scene in conversation.scenes.items():
             show_scene(chat, letter, scene)
         return
-    for path in _files(argument):
-        letter = conversation.add(path)
+    files, options = _files(argument)
+    for path in files:
+        letter = conversation.add(path, **options)
         show_scene(chat, letter, conversation.scenes[letter])
 
 
-def _files(argument: str) -> list[str]:
-    """One path with blanks in it, or several as a shell takes them."""
+def _files(argument: str) -> tuple[list[str], dict[str, str]]:
+    """(files, options of reading): one path with blanks in it, or several as a shell takes them."""
     if Path(argument).expanduser().is_file():
-        return [argument]
+        return [argument], {}
     try:
-        return shlex.split(argument)
+        given = shlex.split(argument)
     except ValueError:
-        return [argument]
+        given = [argument]
+    options = dict(word.split("=", 1) for word in given if word.startswith(("bands=", "sensor=")))
+    return [word for word in given if not word.startswith(("bands=", "sensor="))], options
 
 
 def show_scene(chat: Chat, letter: str, scene: Scene) -> None:
@@ -146,16 +150,8 @@ def say_focus(chat: Chat) -> None:
     if focus is None:
         chat.screen.note("Questions are about the whole image.")
         return
-    letter, (x, y, w, h) = focus
-    gsd = chat.conversation.scenes[letter].gsd_m
-    size = f" ({_ground(w * gsd)} x {_ground(h * gsd)})" if gsd else ""
-    chat.screen.note(
-        f"Questions are about {w} x {h} px of [{letter}] from {x},{y}{size}. /look shows it, /zoom off ends it."
-    )
-
-
-def _ground(length: float) -> str:
-    return f"{length / 1000:.1f} km" if length >= 1000 else f"{length:.0f} m"
+    where = part_line(*focus, chat.conversation.scenes[focus[0]].gsd_m)
+    chat.screen.note(f"Questions are about {where}. /look shows it, /zoom off ends it.")
 
 
 def map_(chat: Chat, argument: str) -> None:

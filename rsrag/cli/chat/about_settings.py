@@ -66,8 +66,8 @@ def k(chat: Chat, argument: str) -> None:
 
 
 def facet(chat: Chat, argument: str) -> None:
-    """Only knowledge with these facets: /facet country=Peru; several add up, /facet off takes all away. Without one it
-    lists those in use and those there are."""
+    """Only knowledge with these facets: /facet country=Peru, /facet cloud_cover<20; several add up, /facet off takes
+    all away. Without one it lists those in use and those there are."""
     conversation = chat.conversation
     used = list(conversation.settings.get("facets", ()))
     if argument.lower() in CLEAR:
@@ -100,6 +100,21 @@ def near(chat: Chat, argument: str) -> None:
 def when(chat: Chat, argument: str) -> None:
     """Only knowledge from a time span: /when 2019/2021-06, /when 2020; /when off ends it."""
     _set(chat, "when", argument, "Only knowledge from {}.", "Knowledge from any time.")
+
+
+def within(chat: Chat, argument: str) -> None:
+    """Only knowledge from inside a box, W,S,E,N, or a GeoJSON file: /within area.geojson; /within off ends it."""
+    _set(chat, "within", argument, "Only knowledge from inside {}.", "Knowledge from anywhere.")
+
+
+def around(chat: Chat, argument: str) -> None:
+    """Only knowledge from within some kilometres of a place: /around 4.3,51.9,25 (LON,LAT,KM); /around off ends it."""
+    _set(chat, "around", argument, "Only knowledge from around {}.", "Knowledge from anywhere.")
+
+
+def season(chat: Chat, argument: str) -> None:
+    """Only knowledge from a time of year: /season summer, /season JJA, /season 11-02; /season off ends it."""
+    _set(chat, "season", argument, "Only knowledge from {}.", "Knowledge from any season.")
 
 
 def _set(chat: Chat, name: str, argument: str, told: str, cleared: str) -> None:
@@ -141,11 +156,18 @@ def _places(chat: Chat, argument: str) -> Iterator[Candidate]:
     yield from words([("off", "")], argument)
 
 
+def _off(chat: Chat, argument: str) -> Iterator[Candidate]:
+    yield from words([("off", "")], argument)
+
+
 COMMANDS: Final = (
     Command("kb", "[NAME]", "the knowledge base, or another", kb, _kbs),
     Command("model", "[NAME]", "who writes the answers, or another", model, _models),
     Command("k", "[N]", "how many passages become evidence", k),
     Command("facet", "[KEY=VALUE]", "only knowledge with this facet", facet, _facets),
     Command("near", "[W,S,E,N|LETTER]", "rank first what lies near", near, _places),
-    Command("when", "[A/B]", "only knowledge from this time", when, lambda c, a: words([("off", "")], a)),
+    Command("within", "[BOX|FILE]", "only knowledge from inside", within, _off),
+    Command("around", "[LON,LAT,KM]", "only knowledge from around", around, _off),
+    Command("season", "[SEASON]", "only knowledge from this season", season, _off),
+    Command("when", "[A/B]", "only knowledge from this time", when, _off),
 )

@@ -32,6 +32,17 @@ def scene_lines(letter: str, scene: Scene, place: str = "") -> list[str]:
     return [first, "    " + " · ".join(d for d in details if d)]
 
 
+def part_line(letter: str, region: tuple[int, int, int, int], gsd_m: float | None = None) -> str:
+    """A part of an image, in pixels and on the ground."""
+    x, y, w, h = region
+    size = f" ({_ground(w * gsd_m)} x {_ground(h * gsd_m)})" if gsd_m else ""
+    return f"{w} x {h} px of [{letter}] from {x},{y}{size}"
+
+
+def _ground(length: float) -> str:
+    return f"{length / 1000:.1f} km" if length >= 1000 else f"{length:.0f} m"
+
+
 def metres(value: float) -> str:
     """A length as people say it: 0.15 m, 89 m."""
     return f"{value:.0f} m" if value >= 9.5 else f"{value:.2g} m"

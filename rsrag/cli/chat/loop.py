@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import sys
-import time
 from contextlib import suppress
 from pathlib import Path
 
 from ...errors import RsragError
 from ..control import harmless
+from .describe import part_line
 from .dropping import dropped
 from .state import Chat
-
-TWICE = 1.0
-"""Seconds within which a second Ctrl-C leaves the chat."""
 
 
 def run(chat: Chat) -> int:
@@ -36,30 +33,29 @@ def _at_a_terminal(chat: Chat) -> None:
     prompt = Prompt(chat)
     opened = _Announcement(chat)
     chat.opening.told = lambda: prompt.above(opened.show)
-    interrupted = 0.0
     while not chat.leaving:
         try:
             line = prompt.read(after_first_paint=chat.opening.start)
         except EOFError:
             break
         except KeyboardInterrupt:
-            if time.monotonic() - interrupted < TWICE:
+            if prompt.had_text:
+                continue
+            if chat.interrupted():
                 break
-            if not prompt.had_text:
-                interrupted = time.monotonic()
-                chat.screen.note("Ctrl-C once more, or Ctrl-D, leaves.")
+            chat.screen.note("Ctrl-C once more, or Ctrl-D, leaves.")
             continue
         if not line.strip():
             continue
         try:
             if _waits(chat, line):
                 opened.show()
-            if not handle(chat, line):
-                interrupted = time.monotonic()
+            handle(chat, line)
             if not chat.leaving:
                 chat.screen.line()
         except KeyboardInterrupt:
-            interrupted = time.monotonic()
+            if chat.interrupted():
+                break
             chat.screen.note("Stopped.")
     _leave(chat)
 
@@ -131,19 +127,19 @@ def _from_a_pipe(chat: Chat) -> None:
 # -- one line -------------------------------------------------------------------------------------
 
 
-def handle(chat: Chat, line: str) -> bool:
-    """Run a command or ask a question. False when it was cancelled; failures are told and the chat goes on."""
+def handle(chat: Chat, line: str) -> None:
+    """Run a command or ask a question; failures are told and the chat goes on."""
     from . import commands
 
     try:
         if path := dropped(line):
             if not chat.screen.interactive or chat.screen.asks(f"Open {Path(path).name} as an image?", default=True):
                 commands.run(chat, f"/image {path}")
-            return True
-        if line.startswith("/") and not line.startswith("//"):
+        elif line.startswith("/") and not line.startswith("//"):
             commands.run(chat, line)
-            return True
-        return _ask(chat, line[1:] if line.startswith("//") else line.strip())
+        else:
+            _ask(chat, line[1:] if line.startswith("//") else line.strip())
+        return
     except RsragError as error:
         chat.screen.error(error)
     except Exception as error:  # nothing may end a chat but its user
@@ -152,10 +148,9 @@ def handle(chat: Chat, line: str) -> bool:
         else:
             chat.screen.error(error)
     chat.failed += 1
-    return True
 
 
-def _ask(chat: Chat, text: str) -> bool:
+def _ask(chat: Chat, text: str) -> None:
     from .answers import AnswerWriter
 
     writer = AnswerWriter(chat.screen, chat.told_tools)
@@ -166,14 +161,15 @@ def _ask(chat: Chat, text: str) -> bool:
         for event in events:
             writer.take(event)
     except KeyboardInterrupt:
-        writer.stop()
+        chat.interrupted()
         with suppress(Exception):
             events.close()  # type: ignore[attr-defined]
+        writer.stop()
         chat.screen.warn("Stopped here; what was said so far is kept.")
-        return False
+        return
     finally:
         writer.stop()
     exchange = chat.conversation.exchanges[-1] if chat.conversation.exchanges else None
-    if exchange is not None and exchange.meant:
-        chat.screen.note(f"Understood as: {exchange.meant}")
-    return True
+    if exchange is not None and (exchange.meant or exchange.focus != chat.conversation.focus):
+        where = f" ({part_line(*exchange.focus)})" if exchange.focus else ""
+        chat.screen.note(f"Understood as: {exchange.asked}{where}")

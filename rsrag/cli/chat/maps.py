@@ -11,8 +11,9 @@ from string import Template
 from typing import TYPE_CHECKING, Any, Final
 
 from ...errors import UsageError
+from ...transcript.files import replace_file
 from ...types import BBox, Evidence, Scene
-from ..gallery import _link, _replace, _safe
+from ..gallery import _link, _safe
 from ..gallery_map import draw_map
 from ..gallery_markers import Pin
 from .describe import scene_lines
@@ -59,7 +60,7 @@ def write_map(conversation: Conversation, path: Path) -> None:
         cards="\n".join([*(_sheet(k, s, drawn) for k, s in scenes.items()), _list([*placed, *(e for e, _ in drawn)])]),
         footer=f"rsrag chat {_safe(conversation.id)}",
     )
-    _replace(path, page.encode("utf-8", "replace"))
+    replace_file(path, page.encode("utf-8", "replace"))
 
 
 def _page() -> str:

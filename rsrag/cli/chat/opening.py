@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -32,6 +32,7 @@ class Opening:
         session: Session,
         *,
         images: Sequence[str] = (),
+        reading: Mapping[str, str] | None = None,
         kb: str = "",
         resume: str = "",
         confirm: Confirm | None = None,
@@ -40,6 +41,7 @@ class Opening:
     ) -> None:
         self.session = session
         self.images = tuple(images)
+        self.reading = dict(reading or {})
         self.kb_name = kb
         self.resume = resume
         self.confirm = confirm
@@ -88,7 +90,7 @@ class Opening:
         for image in self.images:
             self.stage = f"opening {image}"
             try:
-                conversation.add(image)
+                conversation.add(image, **self.reading)
             except RsragError as error:
                 self.failed.append(error)
         self._conversation = conversation

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from ...types import Evidence, Scene, ToolSpec
     from ..session import Session
 
+TWICE = 1.0
+"""Seconds within which a second Ctrl-C leaves the chat."""
+
 
 class Chat:
     """Handed to every command. `leaving` ends the loop; `failed` counts questions and commands that went wrong."""
@@ -24,22 +28,29 @@ class Chat:
         screen: Screen | None = None,
         *,
         images: tuple[str, ...] = (),
+        reading: Mapping[str, str] | None = None,
         kb: str = "",
         resume: str = "",
     ) -> None:
         self.session = session
         self.screen = screen or Screen()
-        self.opening = Opening(session, images=images, kb=kb, resume=resume, confirm=self.confirm)
+        self.opening = Opening(session, images=images, reading=reading, kb=kb, resume=resume, confirm=self.confirm)
         self.leaving = False
         self.failed = 0
         self.pause: Any = None  # stops the spinner while a person is asked
         self.told_tools: set[int] = set()
+        self._interrupted = 0.0
         self._allowed: set[str] = set()
 
     @property
     def conversation(self) -> Conversation:
         """Waits until it is loaded; raises what went wrong."""
         return self.opening.conversation
+
+    def interrupted(self) -> bool:
+        """Take note of a Ctrl-C; whether it is the second within a second, which leaves."""
+        before, self._interrupted = self._interrupted, time.monotonic()
+        return self._interrupted - before < TWICE
 
     def confirm(self, spec: ToolSpec, arguments: Mapping[str, Any]) -> bool:
         """Whether a tool may run that writes files or reaches the network: asked once per tool and chat."""

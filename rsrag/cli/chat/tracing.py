@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..control import harmless
-from .describe import shortened
+from .describe import part_line, shortened
 
 if TYPE_CHECKING:
     from ...conversation.exchange import Why
@@ -61,7 +61,7 @@ def _rows(screen: Screen, heading: str, rows: Sequence[tuple[str, str]]) -> None
         return
     screen.line(heading, "bold")
     table = Table(box=None, padding=(0, 2, 0, 0), show_header=False, pad_edge=False)
-    table.add_column(style="dim", max_width=18, overflow="fold")
+    table.add_column(style="dim", max_width=22, overflow="fold")
     table.add_column(overflow="fold")
     for name, value in kept:
         table.add_row("  " + _escaped(name), _escaped(value))
@@ -91,8 +91,7 @@ def _hits(screen: Screen, why: Why) -> None:
 def _about(why: Why) -> str:
     named = ", ".join(f"[{letter}]" for letter in why.letters)
     if why.focus:
-        letter, (x, y, w, h) = why.focus
-        named += f", {w} x {h} px of [{letter}] from {x},{y}"
+        named += f", {part_line(*why.focus)}"
     return named
 
 
@@ -122,7 +121,7 @@ def _plain(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.3g}"
     if isinstance(value, Mapping):
-        return ", ".join(f"{name} {_plain(inner)}" for name, inner in value.items())
+        return ", ".join(f"{name} {_plain(inner)}" for name, inner in value.items() if inner not in ("", (), [], None))
     if isinstance(value, list | tuple):
         return shortened("; ".join(_plain(inner) for inner in value), 300)
     return shortened(str(value), 300)

@@ -1,7 +1,7 @@
 """Whether an answer says what its evidence says: citation precision and recall, groundedness.
 
-A sentence is taken as supported by some texts when every number in it occurs there (in any unit, as precisely as
-the sentence writes it), nothing that they state is denied or the other way round, and enough of its words occur,
+A sentence is taken as supported by some texts when every number in it occurs there (in any unit, within half a
+percent), nothing that they state is denied or the other way round, and enough of its words occur,
 weighed by how few of the texts have them. It compares words, not meanings: a paraphrase in other words counts as
 unsupported, and words put together wrongly as supported.
 """
@@ -95,7 +95,7 @@ def supported(claim: str, texts: Sequence[str], weights: Mapping[str, float] | N
 
 
 def _same(claimed: Number, stated: Number) -> bool:
-    """Equal as far as the claim writes its digits: 290 is 290.4 rounded, 0.13 is not 0.2."""
+    """Equal within half a percent; a whole number without a unit exactly."""
     if claimed.dimension != stated.dimension:
         return False
     if claimed.whole and not claimed.dimension:

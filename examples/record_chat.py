@@ -26,13 +26,13 @@ PARTS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
         "A scene from the archive. Its file does not say what the four bands are, so we do. The prompt is there at "
         "once; the scene, the knowledge base and the model load behind it.",
         f"rsrag chat {SCENE} --bands swir1,nir,red,green",
-        ("What is this, and where does it lie?", "/look false-colour", "What covers the ground?"),
+        ("What is this, and where does it lie?", "/look", "What covers the ground?"),
     ),
     (
         "A follow-up needs no repeating. The corner is found by the compass, and what was asked of the whole is asked "
         "of the part.",
         "",
-        ("And in the north-east corner?", "What is near this?"),
+        ("How much of it is water?", "And in the north-east corner?", "What is near this?"),
     ),
     (
         "Every answer names its sources by numbers that stay for good. One of them in full, all of them in a table, "
@@ -43,7 +43,7 @@ PARTS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     (
         "The next day. The scene is open again, the numbers are the same.",
         "rsrag chat --continue",
-        ("How much of the scene is open water?", "/exprot", "/quit"),
+        ("What is the swath width of Landsat 8?", "/exprot md", "/quit"),
     ),
 )
 
@@ -70,9 +70,8 @@ class Tmux:
             lines.pop()
         return lines
 
-    def type(self, text: str, ready: str) -> None:
-        """Type a line, and wait until the prompt `ready` stands below it and nothing moves any more."""
-        before = len(self.screen())
+    def type(self, text: str, ready: str, also: str = "") -> None:
+        """Type a line, and wait until the prompt `ready` stands below it, `also` is written and nothing moves."""
         self("send-keys", "-l", text)
         self("send-keys", "Enter")
         end, last, since = time.monotonic() + 120, [""], time.monotonic()
@@ -81,8 +80,9 @@ class Tmux:
             now = self.screen()
             if now != last:
                 last, since = now, time.monotonic()
-            prompts = [number for number, line in enumerate(now) if line == ready.strip()]
-            if prompts and prompts[-1] > before and time.monotonic() - since > 1.5:
+            typed = max((n for n, line in enumerate(now) if line[2:] == text[:78]), default=len(now))
+            whole = also in "\n".join(now[typed:])
+            if ready in now[typed:] and whole and time.monotonic() - since > 1.5:
                 return
         raise SystemExit(f"no prompt after {text!r}:\n" + "\n".join(last[-40:]))
 
@@ -107,7 +107,7 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--home", type=Path, default=None, help="keeps the default knowledge base")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as temporary:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as temporary:
         home = (options.home or Path(temporary) / "data").absolute()
         work = Path(temporary) / "work"
         work.mkdir()
@@ -132,17 +132,15 @@ def main() -> None:
 
 def recorded(terminal: Tmux) -> str:
     pieces = [
-        "# A chat, as it went\n\nRecorded with `python examples/record_chat.py docs/chat-walkthrough.md`: a terminal of "
-        "80 columns without colours,\nthe knowledge that comes with rsrag, the model `extractive` and no network. With "
-        "colours `/look` draws in colours.\n"
+        "# A chat, as it went\n\nRecorded with `python examples/record_chat.py docs/chat-walkthrough.md`: a terminal "
+        "of 80 columns without colours,\nthe knowledge that comes with rsrag, the model `extractive` and no network. "
+        "With colours `/look` draws in colours.\n"
     ]
-    time.sleep(0.5)
-    terminal("send-keys", "clear", "Enter")
     time.sleep(0.5)
     land = "1"
     for told, command, lines in PARTS:
         if command:
-            terminal.type(command, ">")
+            terminal.type(command, ">", also="knowledge:")
         for line in lines:
             terminal.type(line.format(land=land), "$" if line == "/quit" else ">")
         fresh = terminal.taken()

@@ -26,6 +26,7 @@ _PUBLIC = {
     "Plugins": "plugins",
     "hookimpl": "hookspecs",
     "PLUGIN_API": "hookspecs",
+    "Sample": "evaluation.samples",
     **dict.fromkeys(
         (
             "RsragError",
@@ -117,6 +118,7 @@ __all__ = [
     "Retrieval",
     "Retrieved",
     "RsragError",
+    "Sample",
     "Scene",
     "SceneError",
     "SceneVote",
@@ -145,6 +147,7 @@ if TYPE_CHECKING:
     from .api import create, from_config, open_scene
     from .assistant import Assistant
     from .errors import ConfigError, ModelError, PluginError, RsragError, SceneError, StoreError, UsageError
+    from .evaluation.samples import Sample
     from .hookspecs import PLUGIN_API, hookimpl
     from .plugins import Plugins
     from .scene import ArrayReader, decoded

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any, overload
 from . import evidence as gather
 from . import turn
 from .answering.ledger import Ledger
-from .classification import Progress, classify_all, classify_one, no_progress
+from .classification import NEIGHBOURS, Progress, classify_all, classify_one, no_progress
 from .errors import ModelError, RsragError, UsageError
 from .queries import make_filter, parse_box, parse_region
 from .retrieval import fusion as make_fusion
 from .retrieval import retrieve
 from .scene import decoded, open_scene
+from .tile_search import OVERLAP, TILE, TileSearch, cache_folder, search_tiles
 from .toolbox import Confirm, Toolbox
 from .types import (
     Answer,
@@ -131,7 +132,14 @@ class Assistant:
 
     @overload
     def classify(
-        self, image: PathLike | Scene, labels: Sequence[str], *, bands: str | Sequence[str] = ..., sensor: str = ...
+        self,
+        image: PathLike | Scene,
+        labels: Sequence[str],
+        *,
+        knowledge: bool = ...,
+        exclude: Sequence[str] = ...,
+        bands: str | Sequence[str] = ...,
+        sensor: str = ...,
     ) -> Classification: ...
     @overload
     def classify(
@@ -151,13 +159,17 @@ class Assistant:
         *,
         plain: bool = False,
         progress: Progress = no_progress,
+        knowledge: bool = False,
+        exclude: Sequence[str] = (),
         bands: str | Sequence[str] = (),
         sensor: str = "",
     ) -> Classification | Classifications:
         """How well each label fits an image, by the encoder's prompts; or each of a list of images and folders.
 
         A list is classified as a whole: its own structure sharpens what the prompts say, unless `plain`; see
-        `rsrag.classification`. `progress` is called with (images done, images in all, what is being done).
+        `rsrag.classification`. `progress` is called with (images done, images in all, what is being done). With
+        `knowledge` a single image is also compared with the images of the knowledge base, without the records in
+        `exclude`: what its neighbours are labelled counts as well.
         `bands` and `sensor` as in `query`.
         Raises `RsragError` for fewer than two labels, and when no image of a list can be read.
         """
@@ -167,7 +179,41 @@ class Assistant:
 
         if _is_many(image):
             return classify_all(self.kb.encoder, image, labels, opened, plain=plain, progress=progress)
-        return classify_one(self.kb.encoder, opened(image), labels)
+        scene = opened(image)
+        query = Query(scenes=(scene,), task="classify", exclude=tuple(exclude))
+        near = self.kb.search_vectors(query, "images", "scene", NEIGHBOURS) if knowledge else ()
+        return classify_one(self.kb.encoder, scene, labels, near)
+
+    def search_tiles(
+        self,
+        scene: PathLike | Scene,
+        text: str = "",
+        image: PathLike | Scene | None = None,
+        *,
+        tile: int = TILE,
+        overlap: int = OVERLAP,
+        k: int = 10,
+        bands: str | Sequence[str] = (),
+        sensor: str = "",
+        progress: Progress = no_progress,
+    ) -> TileSearch:
+        """Find the places in a large scene that fit a text or look like an image; the store is only asked what chance
+        would score. The scene is cut into tiles of `tile` pixels; see `rsrag.tile_search`.
+
+        `bands` and `sensor` are those of the scene, as in `query`. Raises `UsageError` and `SceneError`.
+        """
+        return search_tiles(
+            self.kb.encoder,
+            self._scene(scene, bands, sensor),
+            text,
+            None if image is None else self._scene(image),
+            tile=tile,
+            overlap=overlap,
+            k=k,
+            nulls=lambda by: self.kb.spaces.null("images", by) if "images" in self.kb.spaces else None,
+            cache=cache_folder(),
+            progress=progress,
+        )
 
     def chat(self, **settings: Any) -> Conversation:
         """A conversation: scenes, evidence numbers and earlier turns are remembered. `settings` are options of `query`

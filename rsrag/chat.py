@@ -311,7 +311,10 @@ class Conversation:
         scenes = self._shelf.standing
         chosen = {name: scenes[name] for name in letters}
         if focus:
-            chosen[focus[0]] = chosen[focus[0]].window(*focus[1])
+            grid = _grid(chosen[focus[0]])
+            # Images of one grid are cut alike, so that the same part of each is compared.
+            for name, scene in chosen.items():
+                chosen[name] = scene.window(*focus[1]) if name == focus[0] or _grid(scene) == grid else scene
         return list(chosen.values())
 
     def _begin(self, exchange: Exchange) -> None:
@@ -365,6 +368,10 @@ def _cleaned(text: str) -> str:
     if not isinstance(text, str):
         raise UsageError(f"a question is text, not {type(text).__name__}.")
     return clean(text).strip()
+
+
+def _grid(scene: Scene) -> tuple[Any, ...]:
+    return scene.width, scene.height, scene.crs, scene.transform
 
 
 def _name(model: Model) -> str:

@@ -1,8 +1,10 @@
-"""Label an image, or a whole collection, by the encoder's prompts; a collection's own structure sharpens them."""
+"""Label an image, or a whole collection, by the encoder's prompts; a collection's own structure sharpens them, and so do
+images of a knowledge base whose labels are known."""
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
@@ -15,7 +17,7 @@ from .guarded import checked_vectors
 from .ingest import name_vector
 from .scene import decoded
 from .transduction import shares_of, sharpen
-from .types import Classification, Classifications, PathLike, Scene
+from .types import Chunk, Classification, Classifications, Hit, PathLike, Scene
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,6 +29,11 @@ DOUBTFUL: Final = 0.6
 """An image whose best label has a smaller share deserves a look."""
 IMAGES: Final = frozenset(".jpg .jpeg .png .webp .bmp .gif .tif .tiff .jp2 .vrt".split())
 """What counts as an image in a folder: the same as for the source `folder`."""
+NEIGHBOURS: Final = 50
+"""So many nearest images of a knowledge base are asked what they show."""
+BEST_NEIGHBOURS: Final = 3
+NEIGHBOUR_GAIN: Final = 1.0
+"""How much a cosine with a label's images counts beside the cosine with its prompts."""
 BATCH: Final = 32
 BEST: Final = 5
 
@@ -37,14 +44,45 @@ def no_progress(done: int, total: int | None, what: str) -> None:
     """Nobody watches."""
 
 
-def classify_one(encoder: Any, scene: Scene, labels: Sequence[str]) -> Classification:
-    """All labels with their shares. Raises `RsragError` for fewer than two different labels."""
+def classify_one(encoder: Any, scene: Scene, labels: Sequence[str], neighbours: Sequence[Hit] = ()) -> Classification:
+    """All labels with their shares. Raises `RsragError` for fewer than two different labels.
+
+    `neighbours` are hits of the space "images", best first. A label's logit is then (cosine with its prompts +
+    `NEIGHBOUR_GAIN` * `likeness`) / `LABEL_TEMPERATURE`.
+    """
     import numpy as np
 
     labels = distinct(labels)
     cosines = _prompts(encoder, labels) @ encoder.encode_scenes([scene])[0]
-    shares = shares_of(cosines.astype(np.float64), LABEL_TEMPERATURE)
+    gain = NEIGHBOUR_GAIN * np.array(likeness(neighbours, labels))
+    shares = shares_of(cosines.astype(np.float64) + gain, LABEL_TEMPERATURE)
     return _classification(labels, shares, _caution(encoder, scene), scene.uri, int(cosines.argmax()), len(labels))
+
+
+def likeness(neighbours: Sequence[Hit], labels: Sequence[str]) -> list[float]:
+    """How much nearer each label's images are than the farthest of the neighbours: the mean of its three best cosines
+    less the last cosine of all, 0 for what is missing to three.
+
+    A neighbour shows a label when its title, alias, the end of its subject or one of its facets is the label, whatever
+    the case, the separators and the plural.
+    """
+    cosines: dict[str, list[float]] = {}
+    floor = min((hit.score for hit in neighbours), default=0.0)
+    for hit in neighbours:
+        for key in _names_of(hit.chunk):
+            cosines.setdefault(key, []).append(hit.score - floor)
+    best = (sorted(cosines.get(_key(label), ()), reverse=True)[:BEST_NEIGHBOURS] for label in labels)
+    return [sum(found) / BEST_NEIGHBOURS for found in best]
+
+
+def _names_of(chunk: Chunk) -> set[str]:
+    facets = [v for value in chunk.facets.values() for v in (value if isinstance(value, tuple) else (value,))]
+    words = [chunk.title, chunk.subject.rpartition("/")[2], *chunk.aliases, *(v for v in facets if isinstance(v, str))]
+    return {_key(name) for name in words} - {""}
+
+
+def _key(name: str) -> str:
+    return re.sub(r"[\W_]+", "", name.casefold()).removesuffix("s")
 
 
 def classify_all(

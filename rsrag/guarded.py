@@ -211,6 +211,7 @@ _VERBS: Final[Mapping[str, Mapping[str, _Wrap]]] = {
 _NEEDED: Final[Mapping[str, tuple[str, ...]]] = {
     **{kind: tuple(verbs) for kind, verbs in _VERBS.items()},
     "encoder": ("encode_texts", "count_tokens"),
+    "benchmark": ("samples",),
 }
 
 

@@ -18,7 +18,7 @@ one that raises. What a plugin prints to stdout goes to stderr, after its name.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pluggy
 
@@ -27,7 +27,7 @@ from .types import Answer, Query, Scene
 if TYPE_CHECKING:
     import typer
 
-    from .interfaces import Captioner, Encoder, GeoTool, Model, Reranker, Retriever, Source, TextEncoder
+    from .interfaces import Benchmark, Captioner, Encoder, GeoTool, Model, Reranker, Retriever, Source, TextEncoder
 
 PLUGIN_API = 1
 """Version of this contract. A plugin may set `RSRAG_PLUGIN_API = 1` to say what it was written for."""
@@ -94,10 +94,10 @@ def rsrag_tools() -> list[type[GeoTool]]:  # type: ignore[empty-body]
 
 
 @hookspec
-def rsrag_benchmarks() -> list[type[Any]]:  # type: ignore[empty-body]
-    """Offer benchmarks for `rsrag eval`.
+def rsrag_benchmarks() -> list[type[Benchmark]]:  # type: ignore[empty-body]
+    """Offer benchmarks for `rsrag eval run NAME`.
 
-    :return: classes with a `name`.
+    :return: classes with `samples(split)`, and `sources(split)` where they bring knowledge of their own.
     """
 
 

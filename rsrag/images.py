@@ -122,8 +122,8 @@ class ArrayReader:
 class DecodedReader:
     """A scene's reader with its `rgb(max_side)` already in memory; all else is left to the original reader."""
 
-    def __init__(self, scene: Scene, max_side: int) -> None:
-        self._scene, self._max_side, self._rgb = scene, max_side, scene.rgb(max_side)
+    def __init__(self, scene: Scene, max_side: int, rgb: NDArray[np.uint8] | None = None) -> None:
+        self._scene, self._max_side, self._rgb = scene, max_side, scene.rgb(max_side) if rgb is None else rgb
 
     def rgb(self, max_side: int) -> NDArray[np.uint8]:
         return shrink(self._rgb, max_side) if max_side <= self._max_side else self._scene.rgb(max_side)

@@ -177,6 +177,7 @@ class _Run:
         self.added = self.updated = self.unchanged = self.embedded = self.done = 0
         self.seen: set[str] = set()
         self.claimed = False
+        self.removed: tuple[tuple[str, int], ...] = ()
         self.options: dict[str, Any] = {}
         self.started = self.settled = time.monotonic()
         self.stored: dict[str, str] = {}
@@ -198,9 +199,10 @@ class _Run:
             self.added,
             self.updated,
             self.unchanged,
-            tuple(self.failed + problems),
+            tuple(_together(self.failed) + problems),
             self.embedded,
             time.monotonic() - self.started,
+            tuple(dict(getattr(self.origin, "skipped", {})).items()) + self.removed,
         )
 
     def dry(self) -> IngestReport:
@@ -231,6 +233,9 @@ class _Run:
                         self.progress(self.done, self.total, self.name)
                     if pending:
                         pending.result()
+                if gone := [id for id in getattr(self.origin, "gone", ()) if id in self.stored]:
+                    count = self.kb.catalog.remove_records(self.name, gone)
+                    self.removed = (("records of an earlier cut, now removed", count),)
             finally:
                 self.kb.catalog.retire()
                 self.kb.settle()  # what the catalog has, Chroma gets, however the run ends
@@ -324,7 +329,10 @@ class _Run:
         for uri in record.images:
             where = f"{record.id}: {uri}" if uri not in record.id else uri
             try:
-                prepared.images.append(self._decode(uri))
+                if image := self._decode(uri):
+                    prepared.images.append(image)
+                else:  # the source leaves it out, and counts it
+                    prepared.refused = not _has_text(record)
             except RsragError as error:
                 prepared.problems.append((where, error.message))
             except Exception as error:  # a reader's bug in one image must not end a night's run
@@ -333,9 +341,14 @@ class _Run:
             prepared.version = _record_digest(record, [image.digest for image in prepared.images])
         return prepared
 
-    def _decode(self, uri: str) -> _Image:
-        path = uri if "://" in uri else str(self.root / uri)
-        scene = decoded(open_scene(path, self.kb.plugins), PREVIEW_SIDE)
+    def _decode(self, uri: str) -> _Image | None:
+        if hasattr(self.origin, "open_image"):
+            opened = self.origin.open_image(uri)
+            if opened is None:
+                return None
+        else:
+            opened = open_scene(uri if "://" in uri else str(self.root / uri), self.kb.plugins)
+        scene = decoded(opened, PREVIEW_SIDE)
         pixels = scene.rgb(PREVIEW_SIDE)
         digest = pixel_hash(pixels)
         preview = b"" if self.kb.preview_path(digest).exists() else _jpeg(pixels)
@@ -481,6 +494,18 @@ def _jpeg(pixels: NDArray[np.uint8]) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "JPEG", quality=85)
     return buffer.getvalue()
+
+
+def _together(failed: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Failures, those of the tiles of one image as one: a file cut short would bring a line for every tile."""
+    tiles: dict[str, list[str]] = {}
+    for where, why in failed:
+        if "#xywh=" in where:
+            tiles.setdefault(where.partition("#xywh=")[0], []).append(why)
+    told = [f for f in failed if "#xywh=" not in f[0]]
+    return told + [
+        (image, f"{len(why):,} of its tiles cannot be read; of the first: {why[0]}") for image, why in tiles.items()
+    ]
 
 
 def _fault(record: Record) -> str:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from .evaluation.samples import Sample
+
     Vectors = NDArray[np.float32]
 
 Role = Literal["query", "passage"]
@@ -26,7 +28,9 @@ Need = Literal["text", "scene", "place"]
 class Source(Protocol):
     """Yields records. Optional attributes: `root` (images are relative to it; stored as given, so that a store
     can move with it), `role` ("reference" or "mine"), `problems` (a list of (where, why) for input that could
-    not be read: a bad file costs itself only), and `__len__` for progress."""
+    not be read: a bad file costs itself only), `skipped` (a mapping of what was left out on purpose to how many),
+    `gone` (ids it yielded once and does no more: they are removed), `open_image(uri) -> Scene | None` (opens an image of
+    a record its own way; None leaves the record out, which `skipped` then counts), and `__len__` for progress."""
 
     name: ClassVar[str]
 
@@ -133,6 +137,21 @@ class GeoTool(Protocol):
 
     def applies(self, query: Query) -> float: ...
     def __call__(self, *args: Any, **arguments: Any) -> ToolResult: ...
+
+
+@runtime_checkable
+class Benchmark(Protocol):
+    """Questions with their right answers, for `rsrag eval run`.
+
+    `samples` yields them, the same ones in the same order every time; `split` is the part that is asked for, "" the
+    benchmark's own choice. Their images are relative to the optional `root`. A sample's `meta` may hold "record", the id
+    of the record that tells about its own image, and "parts", the parts of the texts that may be searched for it.
+    Optional: `sources(split)`, what a knowledge base for these questions is filled with, in the forms that
+    `KnowledgeBase.add` takes; `files`, the paths that questions and knowledge were read from."""
+
+    name: ClassVar[str]
+
+    def samples(self, split: str = "") -> Iterator[Sample]: ...
 
 
 class Language(Protocol):

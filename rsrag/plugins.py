@@ -48,6 +48,7 @@ BUILTINS: Final[Mapping[str, str]] = {
     "rsrag_rerankers": "rsrag.builtin.rerankers",
     "rsrag_models": "rsrag.builtin.models",
     "rsrag_tools": "rsrag.builtin.tools",
+    "rsrag_benchmarks": "rsrag.builtin.benchmarks",
 }
 TIMEOUT: Final = 60.0
 """Seconds that a lane, a tool or the import of a plugin may take."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from .datasets import Location, check_blocks, container, dataset
-from .display import COMPOSITES, SAMPLE_SIDE, as_rgb, fit, stretch
+from .display import COMPOSITES, SAMPLE_SIDE, as_rgb, fit, limits, stretch
 from .errors import SceneError
 from .hints import SENSOR_TAGS
 from .identity import Identity, InFile
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 MOST_WORK_BYTES: Final = 2_000_000_000  # what a picture may decode, unless the file is in proportion to it
 MOST_RATIO: Final = 100
+CHEAP_BYTES: Final = 100_000_000  # a look at the whole beforehand may unpack so much
 _LOOKS: Final = 8  # a sample without overviews looks at so many places in each direction ...
 _LOOK_SIDE: Final = 64  # ... each of so many pixels
 
@@ -82,6 +83,7 @@ class RasterReader:
         self._region = self._whole
         self._samples: dict[tuple[int, ...], NDArray[np.float32]] = {}  # shared by all windows
         self._look = _Look((1,))
+        self._between: list[tuple[float, float] | None] | None = None
         self._no_alpha = False
 
     def settle(self, identity: Identity) -> None:
@@ -151,7 +153,8 @@ class RasterReader:
                         table[index] = colour[:3]
                 values = table[np.minimum(values[0], 255)].transpose(2, 0, 1)
             elif look.stretch:
-                values = stretch(values, np.broadcast_to(there, values.shape) & ~np.ma.getmaskarray(data))
+                shown = np.broadcast_to(there, values.shape) & ~np.ma.getmaskarray(data)
+                values = stretch(values, shown, self._between)
             elif look.scale > 1:
                 values = values * np.uint8(look.scale)
         return as_rgb(np.where(there, values, np.uint8(0)))
@@ -177,6 +180,23 @@ class RasterReader:
                 looks = [self._part(Region(x, y, side, side)).read(bands) for y in ys for x in xs]
                 self._samples[bands] = np.concatenate(looks, axis=2)
         return self._samples[bands]
+
+    def steady(self) -> RasterReader:
+        """The same, except that `rgb` stretches every window alike: between the limits of the whole file."""
+        import numpy as np
+
+        part = self._part(self._region)
+        if self._look.stretch:
+            values = self.sample(self._look.bands)
+            part._between = limits(values, np.isfinite(values))
+        return part
+
+    def reduces(self, bands: int, max_side: int) -> bool:
+        """Whether `reduced` to that size is cheap, by overviews or since the file is small. Raises `SceneError` where it
+        would unpack far more than the file's size lets expect."""
+        width, height = fit(self._region.w, self._region.h, max_side)
+        self._check_work(bands, (height, width))
+        return self._work(bands, (height, width)) <= CHEAP_BYTES
 
     def _part(self, region: Region) -> RasterReader:
         part = object.__new__(RasterReader)
@@ -213,7 +233,7 @@ class RasterReader:
         # Averages of palette indices or of phases mean nothing.
         exact = exact or self.facts["dtype"].startswith("complex") or shape == (self._region.h, self._region.w)
         how = Resampling.nearest if exact else Resampling.average
-        self._check_work(source, len(bands), shape)
+        self._check_work(len(bands), shape)
         window, out = Window(*self._region), (len(bands), *shape)
         if not self._no_alpha:
             return source.read(list(bands), window=window, out_shape=out, resampling=how, masked=True)
@@ -224,13 +244,17 @@ class RasterReader:
         if values > 2 * MAX_PIXELS:
             raise SceneError(f"{self._uri} would take {values:,} values in memory.", f"Use {instead}.")
 
-    def _check_work(self, source: Any, count: int, shape: tuple[int, int]) -> None:
-        """A few kilobytes can hold 100,000 x 100,000 compressed zeros: work must be in proportion to the file."""
+    def _work(self, count: int, shape: tuple[int, int]) -> float:
+        """Bytes that have to be unpacked for so many bands reduced to (height, width)."""
         import numpy as np
 
         factor = max(self._region.h / shape[0], self._region.w / shape[1])
         level = max(n for n in self._levels if n <= max(1.0, factor * 1.01))
-        work = self._region.w * self._region.h * count * np.dtype(source.dtypes[0]).itemsize / level**2
+        return self._region.w * self._region.h * count * int(np.dtype(self.facts["dtype"]).itemsize) / level**2
+
+    def _check_work(self, count: int, shape: tuple[int, int]) -> None:
+        """A few kilobytes can hold 100,000 x 100,000 compressed zeros: work must be in proportion to the file."""
+        work = self._work(count, shape)
         size = self._where.path.stat().st_size if self._where.path else 0
         if work > MOST_WORK_BYTES and work > MOST_RATIO * size:
             raise SceneError(

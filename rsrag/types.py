@@ -235,20 +235,18 @@ class Scene:
 
     def tiles(self, size: int, overlap: int = 0) -> Iterator[Scene]:
         """Windows of `size` pixels over the whole scene, row by row; the last ones are moved inside."""
-        step = size - overlap
-        if overlap < 0:
-            raise UsageError(f"overlap {overlap} is negative; it would leave gaps between the tiles.")
-        if step < 1:
-            raise UsageError(f"overlap {overlap} is not smaller than the tile size {size}.")
-
-        def starts(length: int) -> list[int]:
-            if length <= size:
-                return [0]
-            return [*range(0, length - size, step), length - size]
-
-        for y in starts(self.height):
-            for x in starts(self.width):
+        for y in tile_starts(self.height, size, overlap):
+            for x in tile_starts(self.width, size, overlap):
                 yield self.window(x, y, min(size, self.width), min(size, self.height))
+
+
+def tile_starts(length: int, size: int, overlap: int = 0) -> list[int]:
+    """Where tiles of `size` pixels begin along a side of `length`; the last is moved inside. Raises `UsageError`."""
+    if overlap < 0:
+        raise UsageError(f"overlap {overlap} is negative; it would leave gaps between the tiles.")
+    if overlap >= size:
+        raise UsageError(f"overlap {overlap} is not smaller than the tile size {size}.")
+    return [0] if length <= size else [*range(0, length - size, size - overlap), length - size]
 
 
 _SHARED_BY_WINDOWS = (
@@ -349,7 +347,8 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class IngestReport:
-    """What one ingest did. `failed` lists (record or file, reason); `seconds` is wall time."""
+    """What one ingest did. `failed` lists (record or file, reason); `skipped` (what was left out on purpose, how many);
+    `seconds` is wall time."""
 
     source: str
     added: int = 0
@@ -358,6 +357,7 @@ class IngestReport:
     failed: tuple[tuple[str, str], ...] = ()
     embedded: int = 0
     seconds: float = 0.0
+    skipped: tuple[tuple[str, int], ...] = ()
 
 
 # -- asking ---------------------------------------------------------------------------------------
@@ -400,7 +400,8 @@ class Comparison:
 class Filter:
     """What excludes. `box`, `polygon` (a GeoJSON geometry) and `circle` must each touch the record's footprint, or its
     box where it has none; `interval` must overlap its time, and `season` be its time of year; each facet must equal (or
-    contain) the value and each of `comparisons` hold; `sources` are the only ones searched.
+    contain) the value and each of `comparisons` hold; `sources` are the only ones searched. Of passages only those of
+    `parts` are left; images have no part.
 
     What a record does not tell excludes it: no place, no time, no such facet. `notes` say how the demands were
     understood, where that is not plain.
@@ -416,9 +417,10 @@ class Filter:
     season: Season | None = None
     comparisons: tuple[Comparison, ...] = ()
     notes: tuple[str, ...] = field(default=(), compare=False)
+    parts: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.narrows or self.sources or self.kind)
+        return bool(self.narrows or self.sources or self.kind or self.parts)
 
     @property
     def narrows(self) -> bool:

@@ -82,6 +82,14 @@ def test_a_corner_is_cut_out_of_the_scene(store: KnowledgeBase, scene: Path) -> 
     assert model.prompts[2].scenes[0].width == 64
 
 
+def test_images_of_one_grid_are_cut_alike(store: KnowledgeBase, tmp_path: Path, other: Path) -> None:
+    chat, model = chat_of(store)
+    for image in (make_geotiff(tmp_path / "2010.tif", seed=1), make_geotiff(tmp_path / "2020.tif", seed=2), other):
+        chat.add(image)
+    chat.ask("compare all images in the north-west quarter")
+    assert [(s.width, s.height) for s in model.prompts[0].scenes] == [(32, 32), (32, 32), (80, 40)]
+
+
 def test_what_the_user_set_stays_until_it_is_cleared(store: KnowledgeBase, scene: Path) -> None:
     chat, model = chat_of(store)
     chat.add(scene)

@@ -397,7 +397,7 @@ def test_when_it_was(back: timedelta, said: str) -> None:
 def test_a_scene_is_told_in_two_lines(tmp_path: Path) -> None:
     first, second = describe.scene_lines("A", make_scene(tmp_path / "elbe.tif"), "Germany, 5 km from Altona")
     assert first == "[A] elbe.tif, 64 x 64 px of 10 m"
-    assert second.split(" · ") == ["    Germany, 5 km from Altona", "2021-07-01", "red, green, blue, nir"]
+    assert second.split(" · ") == ["Germany, 5 km from Altona", "2021-07-01", "red, green, blue, nir"]
 
 
 def test_the_nearest_town_names_the_place() -> None:

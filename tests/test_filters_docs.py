@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from test_stac import item, write_catalog
 from typer.main import get_command
 
 import rsrag
 from rsrag import Plugins
 from rsrag.cli.app import build
 from rsrag.testing.encoders import FakeEncoder
-from test_stac import item, write_catalog
 
 DOCS = Path(__file__).parent.parent / "docs"
 PAGES = {name: (DOCS / f"{name}.md").read_text(encoding="utf-8") for name in ("filters", "stac")}

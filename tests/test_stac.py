@@ -243,8 +243,8 @@ def test_an_overview_is_preferred_and_a_thumbnail_will_do(tmp_path: Path) -> Non
         ("../../../outside.png", "lies outside the catalog"),
         ("/etc/hostname", "lies outside the catalog"),
         ("./none.png", "does not exist"),
-        ("https://example.org/t.png", "1 images on servers were not fetched; network=true"),
-        ("s3://bucket/t.png", "1 images on servers were not fetched"),
+        ("https://example.org/t.png", "images on servers were not fetched (1); network=true"),
+        ("s3://bucket/t.png", "images on servers were not fetched (1)"),
     ],
 )
 def test_images_that_are_not_taken(tmp_path: Path, href: str, message: str) -> None:
@@ -406,7 +406,7 @@ def test_an_api_is_searched_page_by_page(api: Any, kb: KnowledgeBase) -> None:
     assert report.source == "127.0.0.1/s2" and report.added == 2
     assert api.asked[0]["collections"] == ["s2"] and api.asked[0]["bbox"] == [4, 51, 5, 52]
     said = " | ".join(f"{where}: {why}" for where, why in report.failed)
-    assert "broken: is no STAC item" in said and "2 images on servers were not fetched" in said
+    assert "broken: is no STAC item" in said and "images on servers were not fetched (2)" in said
     assert len(report.failed) == 2
     (hit,) = [h for h in kb.search_text(Query("sentinel"), 5) if h.chunk.provenance.record == "s2/a"]
     assert hit.chunk.provenance.license == "CC-BY-4.0"

@@ -40,10 +40,10 @@ ROWS: list[set[str]] = [
     {"datasets"},
     {"rasters", "remote"},
     {"scene", "store"},
-    {"lookup"},
+    {"lookup", "tiling"},
     {"ingest", "retrieval", "toolbox", "export"},
     {"turn"},
-    {"classification"},
+    {"classification", "tile_search"},
     {"assistant"},
     {"chat"},
     {"sessions", "transcript"},  # where conversations are kept, and what is made of them
@@ -58,10 +58,12 @@ DOORS = {("store", "ingest"), ("store", "langchain"), ("assistant", "chat"), ("a
 
 # What plugins and the kit may import, besides the public names of `rsrag` and `rsrag.interfaces`.
 ALLOWANCES: dict[str, set[str]] = {
+    "builtin.benchmarks": {"evaluation"},  # the field's formats as samples: pure readers
     "builtin.captioners": {"confidence"},  # whether a scene is of the kind that the encoder has seen: pure
     "builtin.encoders": {"torchvision_ops"},
     "builtin.models": {"answering", "torchvision_ops"},  # the reader and the renderer of prompts are pure and shared
-    "builtin.sources": {"packs", "geojson"},  # where the bundled packs are; how footprints are read: pure
+    # Where the bundled packs are, how footprints are read, how scenes are cut and what their bands say.
+    "builtin.sources": {"packs", "geojson", "tiling", "spectral"},
     # The gazetteer lies in a pack; indices, land cover and the words for a likeness are pure.
     "builtin.tools": {"packs", "spectral", "confidence"},
     "testing": {"types", "scene"},  # fakes and rasters are made of both

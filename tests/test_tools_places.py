@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from pyproj import Transformer
 
-from rsrag import KnowledgeBase, Query, Scene, SceneError, StoreError, UsageError, open_scene
+from rsrag import KnowledgeBase, Plugins, Query, Scene, SceneError, StoreError, UsageError, open_scene
 from rsrag.answering.sentences import sentences
 from rsrag.builtin.tools.compare import Compare
 from rsrag.builtin.tools.dates import decimal_year, in_time_order
@@ -28,6 +28,12 @@ from rsrag.builtin.tools.trends import trend
 from rsrag.builtin.tools.wording import date, scene_name, scene_names, share
 from rsrag.packs import bundled_packs
 from rsrag.testing.rasters import make_geotiff, make_image
+
+
+def test_the_tools_come_through_the_plugin_door() -> None:
+    offered = Plugins(external=False).offers("tool")
+    assert {"change", "time_series", "compare", "similar_places", "geocode", "locate"} <= set(offered)
+
 
 # -- the sun --------------------------------------------------------------------------------------
 
@@ -228,7 +234,7 @@ def test_scenes_are_called_by_date_or_by_file(tmp_path: Path) -> None:
     assert scene_names([year, day, moment]) == ["1985", "2020-07-15", "2020-07-16"]
     assert scene_names([year, none]) == ["a_1985", "harbour"]
     assert scene_names([none, none.window(0, 0, 4, 4)]) == ["harbour", "harbour (0,0,4,4)"]
-    assert scene_names([none, none]) == ["first scene", "second scene"]
+    assert scene_names([none, none]) == ["the first scene", "the second scene"]
 
 
 def test_time_order_needs_every_date(tmp_path: Path) -> None:
@@ -394,6 +400,7 @@ def test_the_margin_of_a_trend_holds_in_95_of_100() -> None:
         ("Compare A and B", 0.5, 0.0),
         ("Plot the NDVI time series at -74.5, -8.4", 0.0, 0.9),
         ("What is the trend of the NDVI?", 0.0, 0.9),
+        ("How did it look over the years?", 0.0, 0.5),
         ("Where is this?", 0.0, 0.0),
     ],
 )
@@ -473,7 +480,7 @@ def test_an_empty_store_and_a_wrong_count_are_refused(tmp_path: Path, kb: Knowle
         ("Which images look like this?", 0.9),
         ("Is it similar?", 0.4),
         ("Where is this?", 0.0),
-        ("What does the land cover look like?", 0.4),
+        ("What does this area look like?", 0.0),
     ],
 )
 def test_when_similar_places_applies(tmp_path: Path, text: str, fit: float) -> None:

@@ -111,7 +111,7 @@ def test_a_family_streams_and_counts(family: Path):
     assert Notice("the answer was cut: it reached max_new_tokens = 24") in events
     assert Notice("[A] was scaled down from 64 to 56 pixels for the model") in events
     assert said(list(model.generate(PROMPT))) == said(events)  # nothing is left from the answer before
-    assert model.capabilities.images and model.capabilities.context == 8192 and not threads()
+    assert model.capabilities.images and model.capabilities.context == 32768 and not threads()
 
 
 def test_a_family_sees_every_image(family: Path, monkeypatch: pytest.MonkeyPatch):
@@ -250,7 +250,7 @@ def _without_template(folder: Path, target: Path) -> Path:
         (lambda f, t: f, {"device": "mps"}, "no device 'mps'", "auto"),
         (lambda f, t: f, {"device": "warp"}, "no device 'warp'", "auto"),
         (lambda f, t: f, {"adapter": "nowhere"}, "adapter_model.safetensors", "safetensors"),
-        (lambda f, t: f.parent.parent / "smolvlm0", {"tools": "native"}, "template without tools", "prompt"),
+        (lambda f, t: f.parent / "smolvlm0", {"tools": "native"}, "template without tools", "prompt"),
         (lambda f, t: _half(f, t / "half"), {}, "cannot be loaded", "--debug"),
         (lambda f, t: f, {"context": 100}, "and the model holds 100", "smaller"),
     ],

@@ -63,7 +63,7 @@ TEXT = {
     "num_hidden_layers": 2,
     "num_attention_heads": 4,
     "num_key_value_heads": 2,
-    "max_position_embeddings": 8192,
+    "max_position_embeddings": 32768,
     "tie_word_embeddings": False,
     "bos_token_id": None,
     "initializer_range": 0.2,

@@ -75,7 +75,7 @@ class _Reader:
         gone = unresolved(self.question, self.prompt.evidence)
         done = seen.asked_for(self.prompt)
         if done:
-            lines = list(dict.fromkeys(seen.said_by(done)))
+            lines = list(dict.fromkeys(seen.said_by(done, self.prompt.history)))
             said.append(lines)
             failed = [e for e in done if e.part == FAILED]
             statuses.append("declined" if len(failed) == len(done) else "partial" if failed else "answered")
@@ -292,7 +292,7 @@ class _Reader:
     def _told(self, passage: Passage) -> bool:
         """Whether the best sentence of a passage gives one of the figures that were looked up."""
         best = passage.chosen[0].candidate
-        return any(stated(best.text, fact) for e in self.prompt.evidence for fact in e.facts)
+        return best.evidence.part != "fact" and any(stated(best.text, fact) for e in self.prompt.evidence for fact in e.facts)
 
     def _search(self, part: Part, compared: str, found: Sequence[Candidate], subjects: set[str]) -> Passage:
         explained = any(p.elliptic and "why" in p.kinds for p in self.question.parts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from ..types import Evidence, Prompt, SceneVote
+from ..types import Evidence, Prompt, SceneVote, Turn
 from .citations import letters
 from .cleaning import one_line, unmark
 from .compose import a_name, cite, listed, name
@@ -15,6 +15,7 @@ from .sentences import sentences
 from .words import keys
 
 ASKED_FOR = 0.8  # a tool that fits so well does what the question asks for (`interfaces.GeoTool`)
+_MARKER = re.compile(r"\s*\[(?:\d+|[A-Z])\]")
 _MOST_SAID = 9  # sentences of one result
 
 
@@ -100,7 +101,7 @@ def asked_for(prompt: Prompt) -> list[Evidence]:
         if e.kind == "tool"
         and e.score >= ASKED_FOR
         and CAPTIONER not in e.via
-        and (e.part == FAILED or not (_about_place(e) or _about_file(e)))
+        and (e.part == FAILED or _by_name(e) or not (_about_place(e) or _about_file(e)))
     ]
 
 
@@ -111,13 +112,18 @@ def file_asked_for(prompt: Prompt) -> bool:
     )
 
 
-def said_by(items: Sequence[Evidence]) -> list[str]:
-    """Cited sentences of some results: of a few all that they say, of many the first sentence of each."""
+def said_by(items: Sequence[Evidence], history: Sequence[Turn] = ()) -> list[str]:
+    """Cited sentences of some results: of a few all that they say, of many the first sentence of each.
+
+    How something was measured, and its limits, are not told again in every turn of a conversation.
+    """
     most = _MOST_SAID if len(items) <= 2 else 1
+    before = {unmark(said) for turn in history for said in sentences(_MARKER.sub("", turn.answer))}
     return [
-        cite(" ".join(sentence.split()), (item.number,))
+        cite(text, (item.number,))
         for item in items
-        for sentence in sentences(unmark(item.text))[:most]
+        for place, sentence in enumerate(sentences(unmark(item.text))[:most])
+        if (text := " ".join(sentence.split())) not in before or not place
     ]
 
 
@@ -140,7 +146,12 @@ def _about_file(item: Evidence) -> bool:
 def _about_place(item: Evidence) -> bool:
     """Whether a tool's result is about where something lies, by the names it travels under."""
     names = " ".join((item.title, *item.via, item.key.partition("{")[0]))
-    return bool(re.search(r"locat|where|near|place|geocod|position", names, re.IGNORECASE))
+    return bool(re.search(r"locat|where|near|\bplace\b|geocod|position", names, re.IGNORECASE))
+
+
+def _by_name(item: Evidence) -> bool:
+    """Whether a tool's result is about a place that the question names, and not about where a scene lies."""
+    return any("geocod" in name.lower() for name in item.via)
 
 
 def caption(prompt: Prompt) -> tuple[str, str]:

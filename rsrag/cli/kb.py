@@ -104,6 +104,7 @@ def add(
                 "updated": report.updated,
                 "unchanged": report.unchanged,
                 "failed": [{"what": what, "why": why} for what, why in report.failed],
+                "skipped": dict(report.skipped),
                 "embedded": report.embedded,
                 "seconds": round(report.seconds, 3),
                 "dry_run": dry_run,
@@ -111,9 +112,10 @@ def add(
         )
         return
     verb = "Would add" if dry_run else "Added"
+    skipped = "".join(f", {count:,} {what} left out" for what, count in report.skipped)
     typer.echo(
         f"{verb} {report.added:,} to '{report.source}'; {report.updated:,} updated, {report.unchanged:,} unchanged, "
-        f"{len(report.failed):,} failed ({report.seconds:.1f} s)."
+        f"{len(report.failed):,} failed{skipped} ({report.seconds:.1f} s)."
     )
     _list_failures(session, report.failed)
 

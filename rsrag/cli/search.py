@@ -50,6 +50,11 @@ def search(
     kind: Annotated[str, typer.Option(metavar="image|text", help="Only images, or only passages.")] = "",
     source: Annotated[list[str] | None, typer.Option(metavar="S", help="Only from this source (repeatable).")] = None,
     everything: Annotated[bool, typer.Option("--all", help="Reference packs too, not only your own.")] = False,
+    tiles: Annotated[
+        str, typer.Option(metavar="SCENE", help="Search the tiles of this scene instead of a store.")
+    ] = "",
+    tile: Annotated[int, typer.Option(metavar="PIXELS", help="With --tiles: side of a tile.")] = 512,
+    overlap: Annotated[int, typer.Option(metavar="PIXELS", help="With --tiles: how much tiles overlap.")] = 64,
     k: Annotated[int, typer.Option("-k", min=1, max=1000, help="How many results.")] = 10,
     html: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write a page with pictures.")] = None,
     geojson: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write the places as GeoJSON.")] = None,
@@ -60,8 +65,35 @@ def search(
     """Find images and passages; your own sources first, the reference packs with --all.
 
     Example: rsrag search "storage tanks" --kind image --html tanks.html
+
+    Example: rsrag search "storage tanks" --tiles port.tif --html map.html
     """
     session = session_of(context)
+    if tiles:
+        from .search_tiles import Wish, search_tiles
+
+        filters = (
+            near,
+            within,
+            around,
+            when,
+            season,
+            max_gsd,
+            max_cloud,
+            from_sensor,
+            facet,
+            kind,
+            source,
+            everything,
+            stac,
+        )
+        if any(value not in (None, "", False) for value in filters):
+            raise typer.BadParameter("--tiles looks at one scene; filters, sources and --stac are for a store.")
+        if len(image or []) > 1 or bool(text.strip()) == bool(image):
+            raise typer.BadParameter("with --tiles give either a text or one --image.")
+        wish = Wish(tiles, text, image[0] if image else None, tile, overlap, k, bands, sensor)
+        search_tiles(session, wish, kb, html=html, geojson=geojson, as_json=as_json)
+        return
     by_place = not text.strip() and not image and not near
     if by_place and not within and not around:
         raise typer.BadParameter("give a text, an --image, or a place (--near, --within, --around).")

@@ -36,12 +36,16 @@ NearOption = Annotated[str, typer.Option("--near", metavar="W,S,E,N", help="Rank
 WithinOption = Annotated[
     str, typer.Option("--within", metavar="BOX|FILE", help="Only inside W,S,E,N or a GeoJSON file.")
 ]
-AroundOption = Annotated[str, typer.Option("--around", metavar="LON,LAT,KM", help="Only within KM of a place.")]
+AroundOption = Annotated[
+    str, typer.Option("--around", metavar="LON,LAT,KM", help="Only within KM kilometres of this place.")
+]
 WhenOption = Annotated[str, typer.Option("--when", metavar="A/B", help="Only from this time span (2019/2021-06).")]
 SeasonOption = Annotated[
     str, typer.Option("--season", metavar="S", help="Only of this time of year: summer, JJA, 06-08.")
 ]
-MaxGsdOption = Annotated[float | None, typer.Option("--max-gsd", metavar="M", help="Only as fine as M metres a pixel.")]
+MaxGsdOption = Annotated[
+    float | None, typer.Option("--max-gsd", metavar="M", help="Only with pixels of at most M metres.")
+]
 MaxCloudOption = Annotated[
     float | None, typer.Option("--max-cloud", metavar="PCT", help="Only with at most PCT percent of cloud.")
 ]
@@ -50,7 +54,7 @@ FromSensorOption = Annotated[
 ]
 FacetOption = Annotated[
     list[str] | None,
-    typer.Option("--facet", metavar="K=V", help="Only with this facet: K=V, K!=V, K<5, K>=5 (repeatable)."),
+    typer.Option("--facet", metavar="K=V", help="Only with this facet: K=V, 'K!=V', 'K<5', 'K>=5' (repeatable)."),
 ]
 
 

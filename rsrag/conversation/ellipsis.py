@@ -11,6 +11,8 @@ from .wording import (
     ABOUT,
     AUXILIARY_LEAD,
     BARE_QUESTION,
+    COUNTABLE,
+    COUNTED,
     LABELLED,
     LEAD,
     LEANS,
@@ -28,7 +30,7 @@ def bare(text: str) -> str:
     """Without the words that only join it to the turn before, and without its end mark."""
     stripped = text.strip().rstrip(" ?!.…")
     left = re.sub(r",? please$", "", LEAD.sub("", stripped), flags=re.I)
-    return left or re.sub(r"^(?:and|but|so) ", "", stripped, flags=re.I)  # "and now?" is about now
+    return left or ("now" if stripped.lower().endswith("now") else "")  # "and now?" is about now
 
 
 def completed(text: str, before: str, entities: Sequence[Entity]) -> str | None:
@@ -39,7 +41,7 @@ def completed(text: str, before: str, entities: Sequence[Entity]) -> str | None:
     if MORE.match(left):
         return f"Tell me more about {entities[0].told}." if entities else (f"Tell me more: {before}" if before else "")
     if match := BARE_QUESTION.match(left):
-        return _asked_anew("why" if match["reason"] else match["word"], before) if before else ""
+        return _asked_anew("why" if match["reason"] else match["word"], before, entities) if before else ""
     if LEANS.search(left):
         return None
     if match := ABOUT.match(left):
@@ -52,12 +54,14 @@ def completed(text: str, before: str, entities: Sequence[Entity]) -> str | None:
     return None
 
 
-def _asked_anew(wh: str, before: str) -> str:
+def _asked_anew(wh: str, before: str, entities: Sequence[Entity]) -> str:
     """The question before with another question word: "Who was it built by?" + "when" -> "When was it built?"."""
     stem = before.strip().rstrip(" ?!.")
     asked = wh[0].upper() + wh[1:].lower()
     if asked == "Why" and "identify" in kinds_of(stem, True):
         return f"{stem}, and how can I tell?"
+    if asked.startswith("How ") and entities and not re.match(r"how ", stem, re.I):
+        return f"{asked} is {entities[0].told}?"
     if match := QUESTION_LEAD.match(stem):
         rest = match["rest"]
         passive = PASSIVE.match(rest)
@@ -84,9 +88,12 @@ def _instead(what: str, before: str, entities: Sequence[Entity]) -> str:
     core = re.sub(r"^(?:in|on|at|for|from|of|with|near|by) ", "", what, flags=re.I)
     if (new := LABELLED.fullmatch(core)) and (old := _same_label(new["what"], stem)):
         return f"{stem[: old.start()]}{core}{stem[old.end() :]}?"
+    if (counted := COUNTED.match(stem)) and COUNTABLE.fullmatch(core):
+        return f"{counted['how']} {core}{stem[counted.end() :]}?"
     spoken = next((said for entity in entities if (said := mentions(stem, entity))), "")
     name = spoken or next((own for own, _ in reversed(named(stem))), "")
-    if name and (named(core) or not re.match(r"the ", core, re.I)):
+    alike = named(core) or (core == what and not re.match(r"the ", core, re.I))
+    if name and alike:
         return re.sub(rf"(?:\b[Tt]he )?{re.escape(name)}", lambda _: core, stem, count=1) + "?"
     return f"{stem} {what}?" if PHRASE.match(what) else f"{stem}, for {core}?"
 

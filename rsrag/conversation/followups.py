@@ -28,7 +28,7 @@ def rewrite(text: str, context: Context) -> Rewritten:
     pointed = scenes_in(meant, tuple(context.frames), context.current, context.before, context.known)
     letters = pointed.letters or context.current
     if pointed.letters:
-        notes.append(f"'{pointed.said}' is {_scenes(pointed.letters)}")
+        notes.append(f"about {_scenes(pointed.letters)}")
     seen = look(pointed.text, letters, context, bool(pointed.letters))
     if seen.said:
         where = f" is {region_text(seen.focus)}" if seen.focus else ""

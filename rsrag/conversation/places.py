@@ -44,7 +44,8 @@ _PART = pattern(
     rf" (?P<what>{_PARTS}){_OF}{_OF_ELSE}",
 )
 _BARE = pattern(
-    r"\b(?:in|at|on|to|about) the (?:(?P<picture>(?:upper|top|lower|bottom)[ -](?:left|right)|top|bottom|left|right)",
+    r"(?:\b(?:in|at|on|to|about) |^(?:and )?)the ",
+    r"(?:(?P<picture>(?:upper|top|lower|bottom)[ -](?:left|right)|top|bottom|left|right)",
     rf"|(?P<compass>(?:north|south)[ -]?(?:east|west)|north|south|east|west)){_OF}{_ENDS}",
 )
 _MIDDLE = pattern(

@@ -18,6 +18,7 @@ from .wording import (
     EXISTS,
     JOINED_EXISTS,
     LEAD,
+    MEANING,
     PLACED,
     PRONOUN,
     THERE,
@@ -47,7 +48,12 @@ def filled(text: str, names: Sequence[tuple[str, int]], entity: Entity, context:
             return text, "", True
         told = " and ".join(together)
 
+    # "When did they build it?": of both only "it" is what was spoken of.
+    both = re.search(r"\b(?:it|its)\b", text, re.I) and re.search(r"\b(?:they|their|them)\b", text, re.I)
+
     def put(match: re.Match[str]) -> str:
+        if both and match.group().lower().startswith("the"):
+            return match.group()
         return entity.own if match["own"] else told
 
     place: dict[Lean, Callable[[], str]] = {
@@ -58,16 +64,16 @@ def filled(text: str, names: Sequence[tuple[str, int]], entity: Entity, context:
         "exists": lambda: f"{text.rstrip(' ?')} in {told}?",
     }
     full = LEAD.sub("", place[lean]())
-    match = _PATTERNS[lean].search(text)
+    match = next((m for m in _PATTERNS[lean].finditer(text) if lean != "pronoun" or put(m) != m.group()), None)
     return full[:1].upper() + full[1:], f"'{match.group() if match else lean}' is {told}", False
 
 
 def leaning(text: str, names: Sequence[tuple[str, int]], context: Context) -> Lean | None:
     """By what a question leans on an earlier turn, None when it stands alone."""
     if match := PRONOUN.search(text):
-        own = EMPTY_IT.search(text) or _antecedent(text[: match.start()], names)
+        own = EMPTY_IT.search(text) or MEANING.search(text) or _antecedent(text[: match.start()], names)
         return None if own else "pronoun"
-    if names:
+    if names or MEANING.search(text):
         return None
     noun = DEFINITE.search(text)
     head = noun["noun"].lower() if noun else ""

@@ -17,11 +17,14 @@ _LETTER: Final = r"(?-i:\[?[A-Z]{1,2}\]?)"
 _LETTERS = pattern(rf"\b{_SCENE} (?P<list>{_LETTER}(?:{_JOIN}(?:{_SCENE} )?{_LETTER})*)(?![\w'’]|\s*%)")
 _BRACKETED = re.compile(r"(?P<list>\[[A-Z]{1,2}\])")
 _ALONE = pattern(
-    rf"\b(?:{words('and about with to between in of on for than compare')})",
+    rf"\b(?:{words('and about with to between in of on for than compare describe show is does')})",
     rf" (?P<list>(?-i:[A-Z])(?:{_JOIN}(?-i:[A-Z]))*)(?=\s*(?:[?.!,]|$))",
 )
+_SINGLE = re.compile(
+    r"(?<![\w'’.\-/])(?<!vitamin )(?<!class )(?<!band )(?<!type )(?<!zone )(?<!grade )(?P<list>[B-HJ-Z])(?![\w'’.\-/])"
+)
 _ORDINALS: Final = {"first": 0, "1st": 0, "second": 1, "2nd": 1, "third": 2, "3rd": 2, "fourth": 3, "4th": 3}
-_ORDINAL = pattern(rf"\bthe (?P<which>{'|'.join(_ORDINALS)}) (?:{_SCENE}|one)\b")
+_ORDINAL = pattern(rf"\bthe (?P<which>{'|'.join(_ORDINALS)})(?: {_SCENE}\b| one\b|(?=\s*[?.!]*$))")
 _LAST = pattern(rf"\bthe (?:last|latest|newest|most recent) {_SCENE}\b")
 _PREVIOUS = pattern(
     rf"\b(?:the )?(?:{words('previous earlier other preceding prior former')}) (?:one|{_SCENE})\b",
@@ -34,7 +37,7 @@ _BOTH = pattern(
 _ALL = pattern(rf"\b(?:all|every|each)(?: of)?(?: the| these| my)? (?:{_SCENE}|of them)\b|\bthem all\b|\ball of them\b")
 _COMPARES = pattern(
     r"\b(?:compare (?:them|these|those)|difference between (?:them|these|those)|how (?:do|did) they (?:differ|compare)",
-    r"|what(?:'s| has| have| is|) (?:been )?(?:changed|different)",
+    r"|the differences?(?=\s*[?.!]*$)|what(?:'s| has| have| is|) (?:been )?(?:changed|different)",
     rf"|which (?:one )?is (?:{words('newer older sharper larger greener wetter drier')}))\b",
 )
 _CURRENT = pattern(r"\b(?:it|this|that|this one|that one|this (?:image|scene|picture|photo))\b")
@@ -54,12 +57,11 @@ _ABOUT = pattern(r"\b(?:more about|show|open|explain|expand on|quote|read) (?P<b
 
 @dataclass(frozen=True, slots=True)
 class Pointed:
-    """Letters that a question points at, () for none; the question, in which one scene alone is "the image"; the words
-    that `said` which, and whether it says nothing else (`only`)."""
+    """Letters that a question points at, () for none; the question, in which one scene alone is "the image"; and
+    whether it says nothing else (`only`)."""
 
     letters: tuple[str, ...]
     text: str
-    said: str = ""
     only: bool = False
 
 
@@ -79,26 +81,23 @@ def scenes_in(
     if standing and (match := _LAST.search(text)):
         found.append(standing[-1])
         said.append(match.group())
-    compares = ""
     if standing and (match := _ALL.search(text)):
         found += standing
         said.append(match.group())
     elif len(standing) > 1 and not found and (match := _BOTH.search(text) or _COMPARES.search(text)):
         pair = tuple(dict.fromkeys((*before, *current)))
         found += pair if len(pair) >= 2 else standing[-2:]
-        compares = match.group() if match.re is _COMPARES else ""
         said += [match.group()] if match.re is _BOTH else []
     letters = _ordered(found, standing)
     only = bool(said) and ONLY_POINTS.fullmatch(bare(_put(text, said, ""))) is not None
-    told = ", ".join(dict.fromkeys([*said, *filter(None, [compares])]))
-    if set(letters).isdisjoint(current) and letters and _COMPARING.search(text) and _CURRENT.search(text):
+    if set(letters).isdisjoint(current) and letters and current and _COMPARING.search(text):
         # "compare it with the previous one"
         text = _put(text, said, f"image {' and '.join(letters)}")
         text = _CURRENT.sub(f"image {' and '.join(current)}", text, count=1)
         letters = _ordered([*letters, *current], standing)
     elif len(letters) == 1:
         text = _put(text, said, "the image")
-    return Pointed(letters, text, told, only)
+    return Pointed(letters, text, only)
 
 
 def _put(text: str, said: Sequence[str], instead: str) -> str:
@@ -114,7 +113,7 @@ def _lettered(text: str, letters: set[str]) -> tuple[list[str], list[str]]:
     """(letters, the words that name them): after "image" any letter, elsewhere only those there are or were."""
     found: list[str] = []
     said: list[str] = []
-    for kind in (_LETTERS, _BRACKETED, _ALONE) if letters else ():
+    for kind in (_LETTERS, _BRACKETED, _ALONE, _SINGLE) if letters else ():
         for match in kind.finditer(text):
             named = re.findall(r"(?<![A-Za-z])[A-Z]{1,2}(?![A-Za-z])", match["list"])
             if kind is _LETTERS:

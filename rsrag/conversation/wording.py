@@ -96,7 +96,16 @@ THERE = pattern(
 EXISTS = pattern(r"\b(?:is|are|was|were) there\b")
 JOINED_EXISTS = pattern(r"(?:and|but|so|also)\b")
 PLACED = pattern(r"\b(?:in|on|at|near|for|between)\b")
-AMONG = pattern(r"\b(?:which|both|each|one|all|two) of (?:them|these|those)\b|\bin common\b")
+COUNTED = pattern(
+    rf"^(?P<how>how (?:much|many)) (?!of\b)(?:(?!(?:{AUXILIARIES})\b)\w+ ?){{1,2}}(?= (?:{AUXILIARIES})\b)"
+)
+COUNTABLE = pattern(r"(?!(?:the|a|an)\b)[a-z]+(?: [a-z]+)?")
+MEANING = pattern(
+    r"\bwhat (?:does|do|did) (?:that|this|it) mean\b",
+    r"|\b(?:summari[sz]e|explain|repeat|rephrase|translate) (?:that|this|it)\b",
+)
+"""Where "that" is what was answered, and not what it was about."""
+AMONG = pattern(r"\b(?:(?:compare|between)|(?:which|both|each|one|all|two) of) (?:them|these|those)\b|\bin common\b")
 HERE = pattern(rf"\b(?:{words('here it its this that they them these those')})\b")
 THIS_ONE = pattern(r"(?:what|how) about (?:this|that|it|here|this one|that one|the new one)|(?:this|that|the new) one")
 ONLY_POINTS = pattern(r"(?:(?:what|how) about|and|but|so|in|for|about|with|of|on|(?:do )?the same for)?\W*")

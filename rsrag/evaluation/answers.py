@@ -20,7 +20,7 @@ def grounding_scores(answers: Sequence[Prediction]) -> dict[str, Score]:
     """Citation precision and recall and groundedness of the answers that come with evidence; {} when none does."""
     if not any(answer.evidence for answer in answers):
         return {}
-    found = [grounding(a.text, a.evidence) if a.evidence and not a.declined else None for a in answers]
+    found = [grounding(a.cited or a.text, a.evidence) if a.evidence and not a.declined else None for a in answers]
     return {
         name: mean([getattr(one, field) if one else math.nan for one in found])
         for name, field in (

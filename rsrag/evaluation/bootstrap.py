@@ -67,6 +67,30 @@ def paired(
     }
 
 
+def intervals(
+    scores: Mapping[str, Score], *, resamples: int = RESAMPLES, seed: int = 0
+) -> dict[str, tuple[float, float]]:
+    """The 95 % interval of each score over its items; (NaN, NaN) for one that has none, or applies to none."""
+    import numpy as np
+
+    found = dict.fromkeys(scores, (math.nan, math.nan))
+    given = {name: score for name, score in scores.items() if score.items}
+    if not given:
+        return found
+    columns = {name: _columns(score) for name, score in given.items()}
+    n = len(next(iter(given.values())).items)
+    drawn: dict[str, list[NDArray[np.float64]]] = {name: [] for name in given}
+    for draws in _draws(np.random.default_rng(seed), n, resamples):
+        for name, score in given.items():
+            drawn[name].append(_combined(score, draws @ columns[name] / n))
+    for name, blocks in drawn.items():
+        values = np.concatenate(blocks)
+        if len(kept := values[~np.isnan(values)]):
+            low, high = np.percentile(kept, (2.5, 97.5))
+            found[name] = (float(low), float(high))
+    return found
+
+
 def _difference(a: Score, b: Score, found: NDArray[np.float64], n: int) -> Difference:
     import numpy as np
 

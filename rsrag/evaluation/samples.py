@@ -45,7 +45,7 @@ class Prediction:
     """What was answered: `text`, or for retrieval the ids in `ranking`, best first.
 
     `declined` and `confidence` are known where the file says so; `evidence` maps the numbers that the text cites to
-    the texts they stand for.
+    the texts they stand for. `cited` is the answer with its markers where `text` is without them.
     """
 
     text: str = ""
@@ -53,6 +53,7 @@ class Prediction:
     declined: bool | None = None
     confidence: float | None = None
     evidence: Mapping[str, str] = field(default_factory=dict)
+    cited: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -406,6 +406,13 @@ class Catalog:
                 db.execute("DELETE FROM vectors WHERE rowid = ?", (rowid,))
             db.execute("DELETE FROM orphans")
 
+    def remove_records(self, source: str, ids: Sequence[str]) -> int:
+        """Remove records of a source; returns how many there were. The caller retires their vectors."""
+        with self.write() as db:
+            count = sum(self._drop_records(db, "source = ? AND id = ?", (source, id)) for id in ids)
+            _bump(db)
+        return count
+
     def remove_source(self, name: str) -> int:
         """Remove a source with all its records; returns how many there were."""
         with self.write() as db:

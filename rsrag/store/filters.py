@@ -89,6 +89,8 @@ def condition(
         demands.append(Demand((f"r.source IN ({_marks(where.sources)})", where.sources)))
     if where.kind:
         demands.append(Demand(("c.kind = ?", (where.kind,))))
+    if where.parts:
+        demands.append(Demand((f"(c.kind = 'image' OR c.part IN ({_marks(where.parts)}))", where.parts)))
     if exclude:
         demands.append(Demand(("r.id NOT IN (SELECT value FROM json_each(?))", (json.dumps(list(exclude)),))))
     return Condition(tuple(demands))

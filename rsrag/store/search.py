@@ -8,6 +8,7 @@ import math
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..confidence import z_score
@@ -265,7 +266,8 @@ class Searches:
 
     def facts_of(self, subjects: Sequence[str], where: Filter | None = None) -> list[tuple[str, list[str], list[Fact]]]:
         """(subject, its titles and aliases, its facts) of each subject that has facts, in the order given."""
-        cond = self.condition(where or Filter())
+        # A fact belongs to a record as a whole, whichever part of its text is searched.
+        cond = self.condition(replace(where or Filter(), parts=()))
         marks = ",".join("?" * len(subjects))
         rows = self.catalog.db.execute(
             f"""SELECT r.subject, r.title, r.aliases, f.attribute, f.value, f.number, f.unit, f.whenn

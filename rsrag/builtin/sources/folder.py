@@ -7,14 +7,16 @@ import hashlib
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
-from rsrag import BBox, Record, RsragError, Section, UsageError, open_scene
+from rsrag import BBox, Record, RsragError, Scene, Section, UsageError, open_scene
+from rsrag.tiling import tile_count
 
 from .reading import read_json, unstorable
+from .tiles import DERIVED, OpenTiles, about, bands_record, tile_id, tile_record
 
 if TYPE_CHECKING:
     from rsrag import Plugins
@@ -46,21 +48,35 @@ class FolderSource:
     name or path relative to the folder matches; `subject`, `license` and `attribution` are defaults.
     `problems` lists (file, why) after `records()`; a bad file costs itself only.
 
+    With `tile`, every image is cut into tiles of so many pixels that overlap by `overlap`: each not blank is a record
+    with an image and a place of its own, and the scene one of text. What an image's bands say that a colour picture
+    does not show is a record too, of a text of part "bands". Both have the image's subject.
+
     Set before `records()`: `known`, the versions by record id that a store already has, makes a file of that
     version a Record of id and version only, unopened and without problems; `plugins` open images instead of all
-    those installed.
+    those installed. After it, `gone` are known ids of tiles that there are no more, and `skipped` counts the blank.
     """
 
     name: ClassVar[str] = "folder"
     role: Literal["reference", "mine"] = "mine"
 
     def __init__(
-        self, path: str | Path, glob: str = "", license: str = "", attribution: str = "", subject: str = ""
+        self,
+        path: str | Path,
+        glob: str = "",
+        license: str = "",
+        attribution: str = "",
+        subject: str = "",
+        tile: int = 0,
+        overlap: int = 0,
     ) -> None:
         self._path = Path(path).expanduser()
         self._glob, self._license, self._attribution, self._subject = glob, license, attribution, subject
+        self._tiles = OpenTiles(tile, overlap)
+        self._coarsely_blank = 0
         self.problems: list[tuple[str, str]] = []
         self.known: Mapping[str, str] = {}
+        self.gone: list[str] = []
         self.plugins: Plugins | None = None
 
     @property
@@ -86,14 +102,23 @@ class FolderSource:
         return 0.5 if good else 0.0
 
     def __len__(self) -> int:
-        """Number of files that may become records; none of them is opened."""
+        """Number of files that may become records; none of them is opened, except to count tiles."""
         found = self._find()
-        return len(found.images) + len(found.documents)
+        return sum(map(self._count, found.images)) + len(found.documents)
+
+    @property
+    def skipped(self) -> Mapping[str, int]:
+        """How many tiles were left out since they are blank."""
+        blank = self._coarsely_blank + self._tiles.blank
+        return {"blank tiles": blank} if blank else {}
 
     def records(self) -> Iterator[Record]:
         """Records of images first, then of documents. Raises `UsageError` when the folder does not exist."""
         self.problems.clear()
+        self.gone.clear()
+        self._coarsely_blank = self._tiles.blank = 0
         found = self._find()
+        made = self._made_before()
         if found.others:
             kinds = ", ".join(f"{kind or 'no suffix'} ({n})" for kind, n in sorted(found.others.items()))
             self.problems.append(
@@ -106,10 +131,16 @@ class FolderSource:
                 continue
             try:
                 version = self._version(path, *(sidecars or ()))
-                if version == self.known.get(where):
-                    yield Record(id=where, subject="", title="", version=version)
+                before = made.get(where, ())
+                if sidecars is None:
+                    unchanged = version == self.known.get(where)
+                    yield _unchanged(where, version) if unchanged else self._document(path)
+                elif self._tiles.size:
+                    yield from self._cut(path, sidecars, version, before)
+                elif version == self.known.get(where):
+                    yield from (_unchanged(id, version) for id in (where, *before))
                 else:
-                    yield self._document(path) if sidecars is None else self._image(path, sidecars)
+                    yield from self._image_and_bands(path, sidecars, before)
             except (RsragError, OSError) as error:
                 self.problems.append((where, str(error)))
 
@@ -158,15 +189,81 @@ class FolderSource:
         return path.relative_to(self.root).as_posix()
 
     def _version(self, *paths: Path) -> str:
-        options = repr((self._subject, self._license, self._attribution)).encode()
+        cut = (self._tiles.size, self._tiles.overlap) if self._tiles.size and paths[0].suffix.lower() in IMAGES else ()
+        options = repr((self._subject, self._license, self._attribution, *cut)).encode()
         stats = (path.stat() for path in paths)
         marks = "+".join(f"{s.st_size}.{s.st_mtime_ns}" for s in stats)
         return f"{marks}/{hashlib.sha256(options).hexdigest()[:8]}"
 
     # -- reading ----------------------------------------------------------------------------------
 
-    def _image(self, path: Path, sidecars: list[Path]) -> Record:
-        scene = open_scene(path) if self.plugins is None else open_scene(path, self.plugins)
+    def open_image(self, uri: str) -> Scene | None:
+        """The image of a record, for who stores it; None for a blank tile."""
+        if self._tiles.size and DERIVED.fullmatch(uri):
+            return self._tiles.read(uri, self._open)
+        return self._open(uri)
+
+    def _open(self, where: str) -> Scene:
+        path = self.root / where
+        return open_scene(path) if self.plugins is None else open_scene(path, self.plugins)
+
+    def _image_and_bands(self, path: Path, sidecars: list[Path], before: Sequence[str]) -> Iterator[Record]:
+        scene = self._open(self._relative(path))
+        whole = self._image(path, sidecars, scene)
+        yield whole
+        bands = self._bands(whole, scene)
+        if bands:
+            yield bands
+        self.gone += [id for id in before if bands is None or id != bands.id]
+
+    def _cut(self, path: Path, sidecars: list[Path], version: str, before: Sequence[str]) -> Iterator[Record]:
+        """The tiles that are not blank, then the scene's texts."""
+        where = self._relative(path)
+        scene = self._open(where)
+        tiled, _ = self._tiles.enter(where, scene)
+        filled = tiled.filled()
+        self._coarsely_blank += len(tiled.tiles) - len(filled)
+        whole = self._image(path, sidecars, scene)
+        stay = {where}
+        for tile in filled:
+            id = tile_id(where, tile)
+            stay.add(id)
+            unchanged = self.known.get(id) == version
+            yield _unchanged(id, version) if unchanged else tile_record(whole, tiled, tile, path.stem)
+        if self.known.get(where) == version:  # it comes last: all has been made before
+            yield from (_unchanged(id, version) for id in (where, *before) if id not in stay - {where})
+            return
+        yield replace(whole, images=(), sections=(*whole.sections, Section("scene", about(scene))))
+        if bands := self._bands(whole, scene):
+            yield bands
+            stay.add(bands.id)
+        self.gone += [id for id in before if id not in stay]
+
+    def _bands(self, whole: Record, scene: Scene) -> Record | None:
+        try:
+            return bands_record(whole, scene)
+        except (RsragError, OSError) as error:
+            self.problems.append((f"{whole.id}#bands", str(error)))
+            return None
+
+    def _count(self, path: Path) -> int:
+        if not self._tiles.size:
+            return 1
+        try:
+            scene = self._open(self._relative(path))
+            return tile_count(scene, self._tiles.size, self._tiles.overlap) + 1
+        except (RsragError, OSError):  # told when it is read
+            return 1
+
+    def _made_before(self) -> Mapping[str, Sequence[str]]:
+        """The known ids of what was made of each image: its tiles, and what its bands say."""
+        made: dict[str, list[str]] = {}
+        for id in self.known:
+            if found := DERIVED.fullmatch(id):
+                made.setdefault(found[1], []).append(id)
+        return made
+
+    def _image(self, path: Path, sidecars: list[Path], scene: Scene) -> Record:
         where = self._relative(path)
         sections: list[Section] = []
         given: Mapping[str, Any] = {}
@@ -273,6 +370,10 @@ class FolderSource:
             else:
                 self.problems.append((self._relative(sidecars[0]), f"'{key}' is no text, number or list; left out"))
         return facets
+
+
+def _unchanged(id: str, version: str) -> Record:
+    return Record(id=id, subject="", title="", version=version)
 
 
 def _sibling(path: Path, suffix: str, beside: set[Path]) -> Path | None:

@@ -95,7 +95,7 @@ class StacSource:
             yield from self._of_files()
         if self._left_remote:
             self.problems.append(
-                (self.label, f"{self._left_remote:,} images on servers were not fetched; network=true allows it.")
+                (self.label, f"images on servers were not fetched ({self._left_remote:,}); network=true allows it.")
             )
 
     # -- on disk ----------------------------------------------------------------------------------

@@ -46,7 +46,7 @@ _SURELY: Final = re.compile(
     r"\bchang(?:e[ds]?|ing)\b|\bdeforest\w*|\b(?:loss|lost|gain(?:ed)?|grew|grown|shr[aiu]nk\w*|expan\w+|increas\w*"
     r"|decreas\w*|cleared|retreat\w*)\b.*\b(?:between|since|from|over|until|hectares?|ha|area|how (?:much|many))\b"
     r"|\b(?:between|since)\b.*\b(?:loss|lost|gain(?:ed)?|grew|grown?|shr[aiu]nk\w*|expan\w+|increas\w*|decreas\w*)\b"
-    r"|\bdiffer(?:s|ence|ences|ent)?\b.*\b(?:between|from|these|them|two|both)\b",
+    r"|\bdiffer(?:s|ence|ences|ent)?\b.*\b(?:these|them|two|both|scenes?|images?|dates?|years?|pictures?|[12]\d{3})\b",
     re.IGNORECASE,
 )
 _TOPICS: Final = (

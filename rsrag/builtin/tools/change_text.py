@@ -9,9 +9,10 @@ from rsrag import Quantity, Scene
 
 from .alignment import Aligned
 from .differencing import MOST_NOISE, Difference, Extent, Transition
+from .grids import SAME_SIZE
 from .measures import SPEAKING
 from .registration import Shift
-from .wording import length, listed, share
+from .wording import capital, length, listed, share
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class Report:
         """One sentence on land cover where that was compared, one on the index."""
         span = f"between {self.names[0]} and {self.names[-1]}"
         moved = self._moved(whole, whole.seen)
-        return [self._cover(span, cover), f"In the same time, {moved}."] if cover else [f"{_capital(span)}, {moved}."]
+        return [self._cover(span, cover), f"In the same time, {moved}."] if cover else [f"{capital(span)}, {moved}."]
 
     def step(self, number: int, part: Difference) -> str:
         first, last = self.names[number : number + 2]
@@ -51,11 +52,11 @@ class Report:
         turned = " turned" if len(groups) == 2 else ""
         parts = [f"{self._extent(extent)}{turned} from {name}" for name, extent in groups if extent.area]
         if not parts:
-            return f"{_capital(span)}, no change of land cover was found on the {self.amount(cover.seen)} compared."
+            return f"{capital(span)}, no change of land cover was found on the {self.amount(cover.seen)} compared."
         if len(groups) == 2:
-            return f"{_capital(span)}, about {listed(parts)}."
+            return f"{capital(span)}, about {listed(parts)}."
         changed = self._extent(cover.changed, cover.seen)
-        return f"{_capital(span)}, land cover changed on about {changed}: {listed(parts)}."
+        return f"{capital(span)}, land cover changed on about {changed}: {listed(parts)}."
 
     def _moved(self, part: Difference, of: float = 0.0) -> str:
         what, by = SPEAKING.get(self.index, self.index), f"{part.threshold:.2g}"
@@ -78,7 +79,7 @@ class Report:
         noisy = "three deviations of its noise" if whole.threshold < MOST_NOISE * floor else "a cap on its noise"
         why = "as asked" if asked else noisy if whole.threshold > floor else "the least that counts"
         ranges = "the ranges come from moving each threshold by 10 % up and down"
-        counted = f"{_capital(self.index)} counts as changed beyond {whole.threshold:.2g} ({why}), and {ranges}."
+        counted = f"{capital(self.index)} counts as changed beyond {whole.threshold:.2g} ({why}), and {ranges}."
         if cover is None:
             return counted
         at = cover.thresholds
@@ -98,10 +99,11 @@ class Report:
             values[name] = Quantity(round(extent.area / per, 2), unit)
             values[f"{name}, lowest"] = Quantity(round(extent.low / per, 2), unit)
             values[f"{name}, highest"] = Quantity(round(extent.high / per, 2), unit)
+        largest = max((shift.pixels for shift in grid.shifts if shift.reliable), default=0.0)
         values["threshold"] = Quantity(round(whole.threshold, 4))
         values["compared area"] = Quantity(round(whole.seen / per, 2), unit)
         values["valid share"] = Quantity(round(100 * float(whole.valid.mean()), 2), "%")
-        values["largest shift"] = Quantity(round(max(shift.pixels for shift in grid.shifts), 2), "pixels")
+        values["largest shift"] = Quantity(round(largest, 2), "pixels")
         return values
 
     def caveats(
@@ -110,12 +112,12 @@ class Report:
         """What the numbers do not tell. `scenes` are the originals."""
         said = list(grid.notes)
         if any(scene.stretched for scene in grid.scenes):
-            levels = " and the thresholds were found from the values themselves" if cover else ""
-            said.append(
-                "The values are 8-bit brightness stretched for display, not reflectance, so the areas are estimates; "
-                f"a difference of {whole.offset:+.2g} that all ground shows was taken off {self.index} first{levels}."
-            )
-        elif abs(whole.median) > 0.05:
+            estimates = "The values are stretched to 8 bits for display, not reflectance, so the areas are estimates"
+            offset = f"a difference of {whole.offset:+.2g} that all ground shows was taken off {self.index} first"
+            levels = "the thresholds of land cover were found from the values themselves"
+            extra = [text for text, told in ((offset, abs(whole.offset) >= 0.005), (levels, bool(cover))) if told]
+            said.append(f"{estimates}{'; ' if extra else ''}{listed(extra)}.")
+        elif abs(whole.median) > whole.threshold / 3:
             said.append(
                 f"{self.index} differs by {whole.median:+.2g} nearly everywhere, which season, haze or light may "
                 "have done."
@@ -130,15 +132,11 @@ class Report:
                 "unchanged."
             )
         said.append("Clouds and their shadows, the season and the water level on the day count as change.")
-        if max(scene.width for scene in scenes) > 1.05 * grid.shape[1] and grid.pixel_m:
+        if grid.pixel_m and any(scene.gsd_m and scene.gsd_m < grid.pixel_m / SAME_SIZE for scene in scenes):
             said.append(f"Areas were counted in cells of {length(grid.pixel_m)}, larger than the finest pixels.")
         if not self.metric:
             said.append("Nothing tells how large a pixel is on the ground, so areas are counted in pixels.")
         return said
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
 
 
 def told_alignment(grid: Aligned, names: Sequence[str]) -> str:

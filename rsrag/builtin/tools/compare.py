@@ -14,7 +14,7 @@ from .change_text import told_alignment
 from .dates import in_time_order
 from .drawing import side_by_side
 from .views import COMPOSITES, spelt, view_roles, views
-from .wording import length, listed, scene_names, share
+from .wording import capital, length, listed, scene_names, share
 
 MOST_SCENES: Final = 8
 MAX_SIDE: Final = 900  # pixels of one panel: more than is seen of it
@@ -72,7 +72,7 @@ class Compare:
         stretched = all(scene.stretched for scene in grid.scenes)
         how = "with their values as they are" if stretched else "all stretched by the same percentiles (2 and 98)"
         text = [
-            f"{listed(names)} are shown side by side on one grid of {width:,} x {height:,} cells{ground}.",
+            f"{capital(listed(names))} are shown side by side on one grid of {width:,} x {height:,} cells{ground}.",
             f"They are drawn {shown}, {how}.",
             told_alignment(grid, names),
         ]

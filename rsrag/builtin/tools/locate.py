@@ -87,7 +87,9 @@ class Locate:
         values = {"latitude": Quantity(lat, "degrees"), "longitude": Quantity(lon, "degrees")}
         for place in named:
             values.setdefault(f"distance to {place.name}", Quantity(place.distance_m / 1000, "km"))
+        caveats = _CAVEATS
         if scene.acquired and scene.acquired_precision == "time":
+            caveats += tuple(note for note in scene.notes if "time zone" in note)
             above = sun(scene.acquired, lon, lat)
             text.append(_sun(scene.acquired, above))
             values |= {
@@ -95,7 +97,7 @@ class Locate:
                 "sun elevation": Quantity(above.elevation, "degrees"),
                 "sun azimuth": Quantity(above.azimuth, "degrees"),
             }
-        return ToolResult(" ".join(text), values, geojson=_geojson(named), caveats=_CAVEATS, attribution=ATTRIBUTION)
+        return ToolResult(" ".join(text), values, geojson=_geojson(named), caveats=caveats, attribution=ATTRIBUTION)
 
 
 def opened_gazetteer(folder: str) -> Gazetteer:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
-from rsrag import Scene
+from rsrag import Scene, SceneError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,6 +22,8 @@ TOPICS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 BRIGHTNESS: Final = "brightness"
 BACKSCATTER: Final = "backscatter"
+ELEVATION: Final = "elevation"
+VALUE: Final = "value"  # of the only band, when nobody knows what it holds
 SPEAKING: Final[Mapping[str, str]] = {
     "NDVI": "green vegetation (NDVI)",
     "MNDWI": "the water index MNDWI",
@@ -30,6 +32,8 @@ SPEAKING: Final[Mapping[str, str]] = {
     "NDBI": "the built-up index NDBI",
     BRIGHTNESS: "brightness (the mean of all bands, 0 to 1)",
     BACKSCATTER: "radar backscatter (dB)",
+    ELEVATION: "elevation (m)",
+    VALUE: "the value of the band",
 }
 _RADAR: Final = ("vv", "hh", "vh", "hv")
 
@@ -40,15 +44,15 @@ def shared_roles(scenes: Sequence[Scene]) -> tuple[str, ...]:
 
 
 def settled(index: str, scenes: Sequence[Scene]) -> str:
-    """The name of what to measure: an index of the catalogue, BACKSCATTER or BRIGHTNESS.
+    """The name of what to measure: an index of the catalogue, or one of BACKSCATTER, ELEVATION, VALUE and BRIGHTNESS.
 
-    `index` may be a topic. Without one it is NDVI, and where the bands do not allow that, backscatter of radar or plain
-    brightness. Raises `UsageError` for an unknown name.
+    `index` may be a topic. Without one it is NDVI, and where the bands do not allow that, backscatter of radar,
+    elevation, the value of a single band of numbers, or plain brightness. Raises `UsageError` for an unknown name.
     """
     from rsrag.spectral.catalogue import find_index
 
     word = index.strip().lower()
-    if word in (BRIGHTNESS, BACKSCATTER):
+    if word in (BRIGHTNESS, BACKSCATTER, ELEVATION, VALUE):
         return word
     if word in TOPICS:
         return next((name for name in TOPICS[word] if possible(name, scenes)), TOPICS[word][0])
@@ -56,7 +60,11 @@ def settled(index: str, scenes: Sequence[Scene]) -> str:
         return find_index(index).name
     if possible("NDVI", scenes):
         return "NDVI"
-    return BACKSCATTER if set(_RADAR) & set(shared_roles(scenes)) else BRIGHTNESS
+    shared = shared_roles(scenes)
+    if shared:
+        return BACKSCATTER if set(_RADAR) & set(shared) else ELEVATION if "elevation" in shared else BRIGHTNESS
+    numbers = all(len(scene.bands) == 1 and scene.dtype != "uint8" for scene in scenes)
+    return VALUE if numbers else BRIGHTNESS
 
 
 def water_index(scenes: Sequence[Scene]) -> str:
@@ -71,9 +79,14 @@ def needed_roles(index: str, scenes: Sequence[Scene]) -> tuple[str, ...]:
 
     shared = shared_roles(scenes)
     if index == BACKSCATTER:
-        return tuple(role for role in _RADAR if role in shared)[:1]
-    if index == BRIGHTNESS:
-        return shared
+        found = tuple(role for role in _RADAR if role in shared)[:1]
+        if not found:
+            raise SceneError("backscatter needs a radar band (vv, vh, hh or hv) in all scenes.", "Name an index.")
+        return found
+    if index in (BRIGHTNESS, VALUE):
+        return shared if index == BRIGHTNESS else ()
+    if index == ELEVATION:
+        return (ELEVATION,)
     picks = [chosen(scene, find_index(index).codes, index) for scene in scenes]
     return tuple(dict.fromkeys(role for pick in picks for role in pick.values()))
 
@@ -88,6 +101,8 @@ def measured(index: str, scenes: Sequence[Scene]) -> list[Floats]:
     if index == BACKSCATTER:
         roles = needed_roles(index, scenes)
         return [backscatter(scene, roles).decibel[roles[0]] for scene in scenes]
+    if index in (ELEVATION, VALUE):
+        return [s.reflectance((ELEVATION,))[0] if index == ELEVATION else s.read((1,))[0] for s in scenes]
     if index == BRIGHTNESS:
         roles = shared_roles(scenes)
         grey = [(s.reflectance(roles) if roles else s.read()).mean(axis=0) for s in scenes]

@@ -41,7 +41,8 @@ def patches(
         for ring in shape["coordinates"]:
             x, y = np.array(ring, float).T
             lon, lat = to_degrees.transform(a * x + b * y + c, d * x + e * y + f)
-            rings.append(np.round(np.column_stack([lon, lat]), 6).tolist())
+            # Over the antimeridian longitudes run on, so that no edge goes around the Earth.
+            rings.append(np.round(np.column_stack([np.unwrap(lon, period=360), lat]), 6).tolist())
         facts = {"change": labels[value], "hectares": round(float(areas[inside].sum()) / 1e4, 2)}
         geometry = {"type": "Polygon", "coordinates": rings}
         features.append({"type": "Feature", "geometry": geometry, "properties": facts})

@@ -21,10 +21,10 @@ _SAME: Final = 0.9999  # cosine: the same picture
 _PLACES: Final = r"\b(?:places?|scenes?|images?|areas?|sites?|locations?|regions?|landscapes?|spots?)\b"
 _SURELY: Final = re.compile(
     rf"\b(?:similar|look[- ]?alike|resembl\w+|comparable)\b.*{_PLACES}|\bwhere else\b"
-    rf"|{_PLACES}.*\b(?:similar to|look(?:s|ing)? (?:like|similar)|resembl\w+|like (?:this|it|that|these))\b",
+    rf"|{_PLACES}.*\b(?:similar to|look(?:s|ing)? similar|resembl\w+|like (?:this|it|that|these))\b",
     re.IGNORECASE,
 )
-_MAYBE: Final = re.compile(r"\b(?:similar|resembl\w+|look(?:s|ing)? (?:like|similar))\b", re.IGNORECASE)
+_MAYBE: Final = re.compile(r"\b(?:similar|resembl\w+)\b", re.IGNORECASE)
 
 
 class SimilarPlaces:

@@ -24,10 +24,11 @@ if TYPE_CHECKING:
 MAX_SIDE: Final = 1024
 MOST_SCENES: Final = 200
 _SURELY: Final = re.compile(
-    r"\btime[- ]?series\b|\b(?:trend|trajectory|course|evolution)s?\b|\b(?:over|through) (?:the years|time)\b"
+    r"\btime[- ]?series\b|\b(?:trend|trajectory|evolution)s?\b"
     r"|\b(?:plot|chart|graph)\b.*\b(?:ndvi|index|dates?|years?|time)\b",
     re.IGNORECASE,
 )
+_MAYBE: Final = re.compile(r"\b(?:over|through) (?:the years|time)\b", re.IGNORECASE)
 _PAIR: Final = re.compile(r"(?<![\d.,])(-?\d+(?:\.\d+)?)\s*,\s*(-?\d+(?:\.\d+)?)(?![\d.,]*\d)")
 _TOPICS: Final = (("burn", r"\bburn\w*|\bfires?\b"), ("water", r"\b(?:water|flood\w*|wetness)\b"),
                   ("built-up", r"\b(?:built|urban)\w*"))  # fmt: skip
@@ -50,8 +51,10 @@ class TimeSeries:
     name: ClassVar[str] = "time_series"
 
     def applies(self, query: Query) -> float:
-        """0.9 for two or more scenes and a question about a course in time, else 0."""
-        return 0.9 if len(query.scenes) > 1 and _SURELY.search(query.text) else 0.0
+        """0.9 for two or more scenes and a question for a series, a trend or a plot, 0.5 for "over time", else 0."""
+        if len(query.scenes) < 2:
+            return 0.0
+        return 0.9 if _SURELY.search(query.text) else 0.5 if _MAYBE.search(query.text) else 0.0
 
     def arguments(self, query: Query) -> dict[str, object]:
         """The index and the place that the question names."""

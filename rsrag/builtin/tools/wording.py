@@ -31,11 +31,11 @@ def scene_name(scene: Scene) -> str:
 
 
 def scene_names(scenes: Sequence[Scene]) -> list[str]:
-    """What to call each of several scenes: dates where they tell all apart, else file stems, else "first scene"."""
+    """What to call each of several scenes: dates where they tell all apart, else file stems, else "the first scene"."""
     for names in ([date(s)[:10] for s in scenes], [date(s) for s in scenes], [_stem(s) for s in scenes]):
         if all(names) and len(set(names)) == len(names):
             return names
-    return [f"{_ORDER[i]} scene" if i < len(_ORDER) else f"scene {i + 1}" for i in range(len(scenes))]
+    return [f"the {_ORDER[i]} scene" if i < len(_ORDER) else f"scene {i + 1}" for i in range(len(scenes))]
 
 
 def _stem(scene: Scene) -> str:
@@ -74,6 +74,11 @@ def hectares(square_metres: float) -> str:
 def share(part: float) -> str:
     """A part of one in per cent: "12 %", "3.4 %", "0.05 %", "0 %"."""
     return f"{part * 100:.0f} %" if part >= 0.0995 else f"{_figures(round(part * 100, 3), 2)} %"
+
+
+def capital(text: str) -> str:
+    """With a capital first letter, to begin a sentence."""
+    return text[:1].upper() + text[1:]
 
 
 def _figures(value: float, count: int) -> str:

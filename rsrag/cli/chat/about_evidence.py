@@ -12,7 +12,7 @@ from ..render import sources_table
 from .answers import AnswerWriter
 from .command import Command
 from .completion import Candidate, letters, numbers, words
-from .describe import first_sentence, shortened
+from .describe import first_sentence, short_path, shortened
 
 if TYPE_CHECKING:
     from ...types import Evidence
@@ -63,7 +63,7 @@ def show_evidence(chat: Chat, item: Evidence) -> None:
         "link": origin.url,
         "place": ", ".join(f"{v:g}" for v in item.bbox.as_tuple()) if item.bbox else "",
         **{name: str(quantity) for name, quantity in item.values.items()},
-        "picture": "\n".join(item.images) + (f"  (/look {item.number})" if item.images else ""),
+        "picture": "\n".join(map(short_path, item.images)) + (f"  (/look {item.number})" if item.images else ""),
     }
     wide = min(24, max((len(harmless(name)) for name, value in rows.items() if value), default=0))
     for name, value in rows.items():

@@ -52,13 +52,13 @@ def _files(argument: str) -> tuple[list[str], dict[str, str]]:
     return [word for word in given if not word.startswith(("bands=", "sensor="))], options
 
 
-def show_scene(chat: Chat, letter: str, scene: Scene) -> None:
-    """A scene in two lines."""
-    first, second = scene_lines(letter, scene)
+def show_scene(chat: Chat, letter: str, scene: Scene, place: str = "") -> None:
+    """A scene in two lines, and what there is to know about reading it."""
+    first, second = scene_lines(letter, scene, place)
     chat.screen.line(first)
-    chat.screen.note(second)
+    chat.screen.note(second, indent=4)
     for note in scene.notes[:2]:
-        chat.screen.note(f"    {note}")
+        chat.screen.note(note, indent=4)
 
 
 def drop(chat: Chat, argument: str) -> None:

@@ -43,11 +43,11 @@ def _kb_names(chat: Chat) -> list[str]:
 def model(chat: Chat, argument: str) -> None:
     """Who writes the answers. /model openai:NAME or /model ollama:NAME takes another from the next question on; when
     that fails the old one stays."""
-    assistant = chat.conversation.assistant
     if argument:
         chat.opening.use_model(argument)
         chat.screen.note(f"{chat.conversation.assistant.model.name} answers from now on.")
         return
+    assistant = chat.conversation.assistant
     chat.screen.line(f"{assistant.model.name} writes the answers.")
     offered = ", ".join(assistant.plugins.offers("model"))
     chat.screen.note(f"Others: {offered}; or a provider of LangChain, such as ollama:NAME. /model NAME takes another.")
@@ -161,8 +161,8 @@ def _off(chat: Chat, argument: str) -> Iterator[Candidate]:
 
 
 COMMANDS: Final = (
-    Command("kb", "[NAME]", "the knowledge base, or another", kb, _kbs),
-    Command("model", "[NAME]", "who writes the answers, or another", model, _models),
+    Command("kb", "[NAME]", "the knowledge base, or another", kb, _kbs, needs=False),
+    Command("model", "[NAME]", "who writes the answers, or another", model, _models, needs=False),
     Command("k", "[N]", "how many passages become evidence", k),
     Command("facet", "[KEY=VALUE]", "only knowledge with this facet", facet, _facets),
     Command("near", "[W,S,E,N|LETTER]", "rank first what lies near", near, _places),

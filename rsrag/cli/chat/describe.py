@@ -29,7 +29,7 @@ def scene_lines(letter: str, scene: Scene, place: str = "") -> list[str]:
         scene.sensor or "",
         bands,
     ]
-    return [first, "    " + " · ".join(d for d in details if d)]
+    return [first, " · ".join(d for d in details if d)]
 
 
 def part_line(letter: str, region: tuple[int, int, int, int], gsd_m: float | None = None) -> str:
@@ -73,6 +73,12 @@ def resumed_line(conversation: Conversation) -> str:
     stopped = " (it was interrupted)" if last.status == "interrupted" else ""
     left = f"Left {ago(when)}" if when else "Left"
     return f'{left}, {many}. The last: "{shortened(last.question, 120)}" {answer}{stopped}'
+
+
+def short_path(path: str | Path) -> str:
+    """As people write it: from ~ where it lies in their home."""
+    home = str(Path.home())
+    return f"~{str(path)[len(home) :]}" if str(path).startswith(f"{home}/") else str(path)
 
 
 def ago(then: datetime, now: datetime | None = None) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ...errors import RsragError
-from .describe import means_line, resumed_line, scene_lines
+from .about_scenes import say_focus, show_scene
+from .describe import means_line, resumed_line
 
 if TYPE_CHECKING:
     from .state import Chat
@@ -25,11 +26,7 @@ def show_header(chat: Chat) -> None:
     if opening.resume:
         screen.note(resumed_line(conversation))
     for letter, scene in conversation.scenes.items():
-        first, second = scene_lines(letter, scene, opening.places.get(letter, ""))
-        screen.line(first)
-        screen.note(second)
-        for note in scene.notes[:2]:
-            screen.note(f"    {note}")
+        show_scene(chat, letter, scene, opening.places.get(letter, ""))
     for placed in conversation.placed:
         if placed.gone:
             screen.warn(f"[{placed.letter}] is gone: {placed.gone}")
@@ -37,6 +34,4 @@ def show_header(chat: Chat) -> None:
         screen.error(failure)
     screen.note(means_line(conversation))
     if conversation.focus:
-        from .about_scenes import say_focus
-
         say_focus(chat)

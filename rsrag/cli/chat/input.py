@@ -14,6 +14,7 @@ from prompt_toolkit.document import Document
 from prompt_toolkit.filters import Condition
 from prompt_toolkit.history import FileHistory, InMemoryHistory
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+from prompt_toolkit.patch_stdout import patch_stdout
 from prompt_toolkit.styles import Style
 
 from .completion import complete
@@ -53,8 +54,10 @@ class Prompt:
         if after_first_paint is not None and self._painted is None:
             self._painted = after_first_paint
         self.had_text = False
+        loading = not self.chat.opening.done.is_set()
         try:
-            return self._session.prompt(refresh_interval=0 if self.chat.opening.done.is_set() else 0.5)
+            with patch_stdout(raw=True):  # warnings of what loads meanwhile stand above the prompt
+                return self._session.prompt(refresh_interval=0.5 if loading else 0)
         except KeyboardInterrupt:
             self.had_text = bool(self._session.default_buffer.text)
             raise

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...errors import UsageError
+from .describe import short_path
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -49,7 +50,7 @@ def look_at_evidence(chat: Chat, item: Evidence) -> None:
     for path in item.images:
         scene = chat.conversation.assistant.query("", path).scenes[0]
         draw(chat.screen, Image.fromarray(scene.rgb(MOST_PIXELS)))
-        chat.screen.note(f"[{item.number}] {item.title}: {path}")
+        chat.screen.note(f"[{item.number}] {item.title}: {short_path(path)}")
 
 
 def draw(screen: Screen, image: Image) -> None:

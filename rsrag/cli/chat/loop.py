@@ -34,6 +34,7 @@ def _at_a_terminal(chat: Chat) -> None:
     opened = _Announcement(chat)
     chat.opening.told = lambda: prompt.above(opened.show)
     while not chat.leaving:
+        opened.show()
         try:
             line = prompt.read(after_first_paint=chat.opening.start)
         except EOFError:
@@ -82,6 +83,7 @@ def _waits(chat: Chat, line: str) -> bool:
 
     if needs_nothing(line):
         return False
+    chat.opening.start()  # a dumb terminal does not tell when its prompt was painted
     if not chat.opening.done.is_set():
         with chat.screen.console.status(f"{chat.opening.stage} ...") as status:
             while not chat.opening.done.wait(0.1):
@@ -161,6 +163,8 @@ def _ask(chat: Chat, text: str) -> None:
         for event in events:
             writer.take(event)
     except KeyboardInterrupt:
+        if not chat.screen.interactive:
+            raise
         chat.interrupted()
         with suppress(Exception):
             events.close()  # type: ignore[attr-defined]

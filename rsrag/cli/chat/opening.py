@@ -55,12 +55,15 @@ class Opening:
         self._config: Config | None = None
         self._conversation: Conversation | None = None
         self._error: BaseException | None = None
-        self._closing = False
+        self._begun = self._closing = False
 
     # -- loading ------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Begin in a thread, which does not keep the program alive."""
+        """Begin in a thread, which does not keep the program alive. Once begun it does nothing."""
+        if self._begun:
+            return
+        self._begun = True
         threading.Thread(target=self.load, name="open-chat", daemon=True).start()
 
     def load(self) -> None:
@@ -79,7 +82,11 @@ class Opening:
         from ...sessions import Sessions
 
         kb = self._open_kb(self.kb_name)
-        assistant = self.make_assistant(kb)
+        try:
+            assistant = self.make_assistant(kb)
+        except BaseException:
+            kb.close()
+            raise
         self.sessions = Sessions(self.config.data_dir / "sessions.sqlite")
         if self.resume:
             self.stage = "opening the saved chat"
@@ -143,18 +150,30 @@ class Opening:
         """An assistant as configured, with another model if given."""
         from ...api import make_assistant
 
-        config = self.config
-        if model:
-            config = replace(config, values={**config.values, "model": model})
+        config = self._with_model(model) if model else self.config
         assistant = make_assistant(config, kb)
         assistant.confirm = self.confirm
         self._config = config
         return assistant
 
+    def _with_model(self, name: str) -> Config:
+        return replace(self.config, values={**self.config.values, "model": name})
+
     def use_model(self, name: str) -> None:
         """Another model from the next question on. Raises as `Assistant` does; then the old one stays."""
-        conversation = self.conversation
-        conversation.assistant = self.make_assistant(conversation.assistant.kb, name)
+        self.done.wait()
+        if self._conversation is None:  # it may be the model that could not be opened
+            self._config = self._with_model(name)
+            self._again()
+            return
+        self._conversation.assistant = self.make_assistant(self._conversation.assistant.kb, name)
+
+    def _again(self) -> None:
+        """Load once more, after what could not be opened was replaced. Raises what goes wrong this time."""
+        self._error = None
+        self.failed.clear()
+        self.load()
+        _ = self.conversation
 
     def use_kb(self, name: str) -> None:
         """Another knowledge base from the next question on; evidence shown so far keeps its numbers."""
@@ -163,12 +182,12 @@ class Opening:
         path = self.config.kb_path(name)
         if not (path / "catalog.sqlite").exists() and name != "default":
             raise UsageError(f"there is no knowledge base '{name}'.", "/kb lists them; `rsrag kb create` makes one.")
-        kb = self._open_kb(name)
+        self.done.wait()
         if self._conversation is None:  # the one asked for at the start could not be opened
-            self.kb_name, self._error = name, None
-            kb.close()
-            self.load()
+            self.kb_name = name
+            self._again()
             return
+        kb = self._open_kb(name)
         old = self._conversation.assistant.kb
         self._conversation.assistant = self.make_assistant(kb)
         self.kb_name = name
@@ -180,6 +199,9 @@ class Opening:
         if self._conversation is not None:
             with suppress(Exception):
                 self._conversation.assistant.kb.close()
+        if self.sessions is not None:
+            with suppress(Exception):
+                self.sessions.close()
 
 
 def place_of(result: Any) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import sys
+import textwrap
 import unicodedata
 from collections.abc import Mapping
 from typing import IO, TYPE_CHECKING, Any, Final
@@ -70,6 +71,7 @@ class Screen:
     """Where a chat is shown. `interactive`: somebody sits there, both to read and to type."""
 
     def __init__(self) -> None:
+        self._out = sys.stdout  # the terminal itself: while a prompt stands, sys.stdout writes above it
         self.interactive = sys.stdin.isatty() and sys.stdout.isatty()
         self.encoding = terminal_encoding(sys.stdout, os.environ)
 
@@ -83,7 +85,7 @@ class Screen:
     @functools.cached_property
     def _file(self) -> Any:
         plain = self.encoding.lower().replace("-", "") in ("utf8", "utf8sig")
-        return sys.stdout if plain else _Fitting(sys.stdout, self.encoding)
+        return self._out if plain else _Fitting(self._out, self.encoding)
 
     @property
     def width(self) -> int:
@@ -95,13 +97,19 @@ class Screen:
         """Whether block characters and symbols can be shown."""
         return self.encoding.lower().startswith("utf")
 
-    def line(self, text: str = "", style: str = "") -> None:
-        """A line of our own or of others, harmless and without markup, wrapped at words."""
-        self.console.print(harmless(text), style=style or None, markup=False)
+    def line(self, text: str = "", style: str = "", indent: int = 0) -> None:
+        """A line of our own or of others, harmless and without markup, wrapped at words; `indent` for all its rows."""
+        text = harmless(text)
+        if indent:
+            blank = " " * indent
+            text = textwrap.fill(
+                text, self.width, initial_indent=blank, subsequent_indent=blank, break_on_hyphens=False
+            )
+        self.console.print(text, style=style or None, markup=False)
 
-    def note(self, text: str) -> None:
+    def note(self, text: str, indent: int = 0) -> None:
         """Something to know that is no answer."""
-        self.line(text, "dim")
+        self.line(text, "dim", indent)
 
     def warn(self, text: str) -> None:
         """Something to beware of."""

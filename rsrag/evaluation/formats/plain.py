@@ -1,7 +1,7 @@
 """Our own JSON lines: one record per question with the keys of a `Sample` and of a `Prediction`.
 
 {"id", "task", "question", "images", "reference" or "references", "labels", "options", "size",
- "prediction", "status" or "declined", "answerable", "confidence", "evidence": {"1": "..."} or ["..."],
+ "prediction", "cited", "status" or "declined", "answerable", "confidence", "evidence": {"1": "..."} or ["..."],
  "relevant": [ids], "ranking": [ids]}. All are optional; a file may hold only questions or only predictions.
 """
 
@@ -81,6 +81,7 @@ def read(where: str, record: Fields) -> Iterator[Entry]:
             declined=declined,
             confidence=number_of(record.get("confidence"), "confidence"),
             evidence=_evidence(record.get("evidence")),
+            cited=text_of(record.get("cited"), "cited") or "",
         )
         if answered
         else None,
@@ -108,7 +109,11 @@ def record(sample: Sample, prediction: Prediction | None = None) -> dict[str, An
         found["answerable"] = sample.meta["answerable"]
     if prediction is not None:
         found["prediction"] = prediction.text
-        given = {"ranking": list(prediction.ranking), "evidence": dict(prediction.evidence)}
+        given = {
+            "cited": prediction.cited,
+            "ranking": list(prediction.ranking),
+            "evidence": dict(prediction.evidence),
+        }
         found |= {key: value for key, value in given.items() if value}
         judged = {"declined": prediction.declined, "confidence": prediction.confidence}
         found |= {key: value for key, value in judged.items() if value is not None}

@@ -100,15 +100,18 @@ def quantity(text: str) -> Number | None:
     return numbers(match.group())[0] if match else None
 
 
-def agrees(prediction: str, reference: Number, relative: float = 0.01, absolute: float = 0.0) -> bool:
+def agrees(prediction: str, reference: Number, relative: float = 0.01, absolute: float = 0.0, asked: str = "") -> bool:
     """Whether an answer gives the reference's number.
 
     Its numbers of the same dimension are compared, or, where it has none, those without a unit as if in the reference's
     unit. All of them must agree: where an answer gives several numbers, none is picked. Equal is within `relative` of
     the reference, or within `absolute` in the reference's unit; a whole number without a unit (a count, a year) must
-    be met exactly.
+    be met exactly. Numbers that the question `asked` gives itself, such as its year, are said again and no answer,
+    unless nothing else is said.
     """
     found = numbers(prediction)
+    given = {(n.dimension, n.bare) for n in numbers(asked)}
+    found = [n for n in found if (n.dimension, n.bare) not in given] or found
     same = [n for n in found if n.dimension == reference.dimension]
     if reference.dimension and not same:
         _, factor, offset = _BY_UNIT[reference.unit]

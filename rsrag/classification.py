@@ -1,5 +1,5 @@
-"""Label an image, or a whole collection, by the encoder's prompts; a collection's own structure sharpens them, and so do
-images of a knowledge base whose labels are known."""
+"""Label an image, or a whole collection, by the encoder's prompts; a collection's own structure sharpens them, and so
+do images of a knowledge base whose labels are known."""
 
 from __future__ import annotations
 
@@ -50,10 +50,23 @@ def classify_one(encoder: Any, scene: Scene, labels: Sequence[str], neighbours: 
     `neighbours` are hits of the space "images", best first. A label's logit is then (cosine with its prompts +
     `NEIGHBOUR_GAIN` * `likeness`) / `LABEL_TEMPERATURE`.
     """
+    labels = distinct(labels)
+    prompts, vector = label_vectors(encoder, labels), encoder.encode_scenes([scene])[0]
+    return decided(labels, prompts, vector, neighbours, scene, encoder)
+
+
+def decided(
+    labels: Sequence[str],
+    prompts: NDArray[np.float32],
+    vector: NDArray[np.float32],
+    neighbours: Sequence[Hit],
+    scene: Scene,
+    encoder: Any,
+) -> Classification:
+    """As `classify_one`, from vectors that are known: (labels, dim) of the prompts, (dim,) of the scene."""
     import numpy as np
 
-    labels = distinct(labels)
-    cosines = _prompts(encoder, labels) @ encoder.encode_scenes([scene])[0]
+    cosines = prompts @ vector
     gain = NEIGHBOUR_GAIN * np.array(likeness(neighbours, labels))
     shares = shares_of(cosines.astype(np.float64) + gain, LABEL_TEMPERATURE)
     return _classification(labels, shares, _caution(encoder, scene), scene.uri, int(cosines.argmax()), len(labels))
@@ -102,7 +115,7 @@ def classify_all(
     import numpy as np
 
     labels = distinct(labels)
-    prompts = _prompts(encoder, labels)
+    prompts = label_vectors(encoder, labels)
     failed: list[tuple[str, str]] = []
     wanted = list(_listed(images, failed))
     rows: list[NDArray[np.float32]] = []
@@ -182,7 +195,8 @@ def _name(image: PathLike | Scene) -> str:
     return image.uri if isinstance(image, Scene) else str(image)
 
 
-def _prompts(encoder: Any, labels: Sequence[str]) -> NDArray[np.float32]:
+def label_vectors(encoder: Any, labels: Sequence[str]) -> NDArray[np.float32]:
+    """(labels, dim) unit rows: each label in all prompts of the encoder, averaged."""
     import numpy as np
 
     return np.stack([name_vector(encoder, "label", label) for label in labels])

@@ -192,8 +192,10 @@ class RasterReader:
         return part
 
     def reduces(self, bands: int, max_side: int) -> bool:
-        """Whether `reduced` to that size is cheap, by overviews or since the file is small. Raises `SceneError` where it
-        would unpack far more than the file's size lets expect."""
+        """Whether `reduced` to that size is cheap, by overviews or since the file is small.
+
+        Raises `SceneError` where it would unpack far more than the file's size lets expect.
+        """
         width, height = fit(self._region.w, self._region.h, max_side)
         self._check_work(bands, (height, width))
         return self._work(bands, (height, width)) <= CHEAP_BYTES

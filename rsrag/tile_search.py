@@ -103,9 +103,9 @@ def search_tiles(
 ) -> TileSearch:
     """Rank the tiles of a scene by a text (in the encoder's prompts) or an image.
 
-    `k` tiles are listed; `nulls` gives mean and deviation of unrelated pairs when asked by "text" or "scene"; `cache` is
-    the folder where vectors are kept. Raises `UsageError` unless there is either a text or an image, and `SceneError`
-    when no tile can be read.
+    `k` tiles are listed; `nulls` gives mean and deviation of unrelated pairs when asked by "text" or "scene"; `cache`
+    is the folder where vectors are kept. Raises `UsageError` unless there is either a text or an image, and
+    `SceneError` when no tile can be read.
     """
     if bool(text.strip()) == (image is not None):
         raise UsageError("tiles are ranked by a text or by an image.", "Give one of the two.")
@@ -243,7 +243,7 @@ def _load(file: Path, most: int, dim: int) -> _Encoded | None:
         return None
     if vectors.shape != (len(numbers), dim) or vectors.dtype != np.float32 or not np.isfinite(vectors).all():
         return None
-    if len(numbers) and not (0 <= numbers.min() and numbers.max() < most):
+    if len(numbers) and (numbers.min() < 0 or numbers.max() >= most):
         return None
     with suppress(OSError):
         os.utime(file)  # used last

@@ -171,7 +171,7 @@ def _called(toolbox: Toolbox, call: ToolCall, course: _Course) -> Iterator[Event
 
 def _answered(means: Means, prompt: Prompt, course: _Course, toolbox: Toolbox | None) -> Iterator[Event]:
     """Ask the model, run what it calls, ask again with the results, until it has answered or the bounds are reached."""
-    able = toolbox is not None and getattr(means.model, "capabilities", Capabilities()).tools
+    able = toolbox is not None and (getattr(means.model, "capabilities", None) or Capabilities()).tools
     specs = toolbox.specs([letter for letter, _ in course.query.lettered]) if toolbox and able else ()
     end = time.monotonic() + means.tool_seconds
     while True:

@@ -61,7 +61,7 @@ def _commands() -> list[list[str]]:
 
 @pytest.mark.parametrize("words", _commands(), ids=" ".join)
 def test_commands_in_the_readme_exist_with_their_options(words: list[str]) -> None:
-    group = words[1:3] if words[1] in ("kb", "config", "plugins", "train") else words[1:2]
+    group = words[1:3] if words[1] in ("kb", "config", "plugins", "train", "tools", "log", "eval") else words[1:2]
     shown = subprocess.run(
         [sys.executable, "-c", "from rsrag.cli import main; main()", *group, "--help"], capture_output=True, text=True
     )

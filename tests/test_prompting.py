@@ -180,6 +180,13 @@ def test_pictures_shrink_and_leave_when_the_context_is_small():
     assert "Image [D] cannot be shown to you" in shown
 
 
+def test_every_context_comes_to_an_end():
+    for count in range(1, 6):
+        prompt = Prompt("ask", "?", (scene(4000, 4000),) * count)
+        for context in range(1025, 9000, 7):
+            render(prompt, Capabilities(images=True, context=context), encode)
+
+
 def test_the_only_picture_stays():
     able = Capabilities(images=True, context=1200)
     assert "data:field" in flat(render(Prompt("ask", "?", (scene(),)), able, encode).messages[-1])

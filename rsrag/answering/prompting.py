@@ -150,7 +150,9 @@ class _Plan:
         self.seen = [letter for letter, _ in prompt.lettered][: self.left] if self.encode else []
         self.left -= len(self.seen)
         self.side = side
-        self._text = tokens(RULES) + tokens(described(prompt.tools)) + tokens(_question(prompt))
+        self._text = tokens(RULES) + tokens(_question(prompt))
+        # As a schema, which is what a tool is sent as in either style at most.
+        self._text += sum(tokens(t.description) + tokens(str(dict(t.parameters))) for t in prompt.tools)
         self._text += sum(tokens(str(dict(s.call.arguments))) + tokens(s.error) + 16 for s in prompt.steps)
 
     def fit(self) -> None:
@@ -163,7 +165,7 @@ class _Plan:
             fair = int(IMAGE_SIDE * (half / (len(self.seen) * IMAGE_TOKENS)) ** 0.5)
             least = int(IMAGE_SIDE * (LEAST_IMAGE_TOKENS / IMAGE_TOKENS) ** 0.5)
             if self.side > least:
-                self.side = max(fair, least)
+                self.side = max(least, min(fair, self.side - 1))  # smaller each time, whatever was rounded
             elif len(self.seen) > 1:
                 self.seen.pop()
             else:

@@ -292,7 +292,9 @@ class _Reader:
     def _told(self, passage: Passage) -> bool:
         """Whether the best sentence of a passage gives one of the figures that were looked up."""
         best = passage.chosen[0].candidate
-        return best.evidence.part != "fact" and any(stated(best.text, fact) for e in self.prompt.evidence for fact in e.facts)
+        return best.evidence.part != "fact" and any(
+            stated(best.text, fact) for e in self.prompt.evidence for fact in e.facts
+        )
 
     def _search(self, part: Part, compared: str, found: Sequence[Candidate], subjects: set[str]) -> Passage:
         explained = any(p.elliptic and "why" in p.kinds for p in self.question.parts)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from . import evaluate_run
 from .control import harmless
 from .session import JsonOption, Session, session_of
 
@@ -89,8 +91,9 @@ def score(
 @app.command("compare")
 def compare(
     context: typer.Context,
-    a: Annotated[Path, typer.Argument(metavar="A", help="Predictions of one system.")],
-    b: Annotated[Path, typer.Argument(metavar="B", help="Predictions of the other.")],
+    systems: Annotated[
+        list[Path], typer.Argument(metavar="A B...", help="Prediction files, or folders of `rsrag eval run`.")
+    ],
     references: ReferencesOption = None,
     metric: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Only this metric (repeatable).")] = None,
     convention: ConventionOption = "standard",
@@ -104,7 +107,7 @@ def compare(
     as_csv: CsvOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Compare two systems on the same questions.
+    """Compare systems on the same questions: every other with the first.
 
     Differences come with 95 % intervals by paired bootstrap.
 
@@ -112,11 +115,21 @@ def compare(
     """
     session = session_of(context)
     _one_form(as_csv, as_json)
+    if len(systems) < 2:
+        raise typer.BadParameter("give two or more files, or folders of runs.")
     options = _options(convention, task, split, tolerance, skip_missing, skip_bad)
     from ..evaluation.comparing import compare as run
     from ..evaluation.report import comparison_json, comparisons_csv
 
-    found = run(a, b, references, options, resamples=resamples, seed=seed)
+    from ..evaluation.outcome import predictions_of
+
+    first, *others = systems
+    found = []
+    for other in others:
+        both = (predictions_of(first), predictions_of(other))
+        parts = run(*both, references, options, resamples=resamples, seed=seed)
+        names = (str(first), str(other)) if len(others) > 1 else ("", "")
+        found += [replace(part, a=names[0], b=names[1]) for part in parts]
     for comparison in found:
         for note in comparison.notes:
             session.note(f"{note}.")
@@ -161,8 +174,6 @@ def _known(name: str, names: Sequence[str], what: str) -> str:
 
 
 def _only(comparison: Comparison, metrics: Sequence[str]) -> Comparison:
-    from dataclasses import replace
-
     wanted = [_known(name, list(comparison.differences), "metric") for name in metrics]
     return replace(comparison, differences={name: comparison.differences[name] for name in wanted})
 
@@ -187,6 +198,11 @@ def _write(path: Path, write: Any) -> None:
         write()
     except OSError as error:
         raise RsragError(f"{path} cannot be written ({error.strerror}).", "Choose another place.") from error
+
+
+app.command("run")(evaluate_run.run)
+app.command("sweep")(evaluate_run.sweep)
+app.command("benchmarks")(evaluate_run.benchmarks)
 
 
 # -- for people -----------------------------------------------------------------------------------
@@ -233,6 +249,8 @@ def _figure(result: Result, value: float) -> str:
 
 def _print_comparisons(session: Session, found: Sequence[Comparison]) -> None:
     for comparison in found:
+        if comparison.b:
+            session.out.print(f"A {harmless(comparison.a)}, B {harmless(comparison.b)}", style="bold", markup=False)
         table = _table(f"{comparison.task}, n = {comparison.n:,}", "A", "B", "B - A", "95 %", "p", "")
         for name, d in comparison.differences.items():
             if math.isnan(d.low):

@@ -44,7 +44,6 @@ def write_heat_page(path: Path, found: TileSearch) -> None:
     """Write the page. All text is untrusted and escaped. Raises `RsragError` when it cannot be written."""
     scene = found.scene
     shown = found.tiles[:MOST]
-    low, high = shown[-1].cosine, shown[0].cosine
     font = max(scene.width, scene.height) / 45
     style = Path(__file__).with_name("gallery.html").read_text("utf-8").partition("<style>")[2].partition("</style>")[0]
     blank = f" · {found.blank:,} blank tiles left out" if found.blank else ""
@@ -61,9 +60,8 @@ def write_heat_page(path: Path, found: TileSearch) -> None:
         font=f"{font:.0f}",
         halo=f"{font / 6:.1f}",
         picture=_picture(found),
-        cells="\n".join(_cells(found, shown, low, high)),
+        cells="\n".join(_cells(found, shown)),
         marks="\n".join(_mark(hit, font) for hit in reversed(found.best)),
-        low=score_of(shown[-1]),
         high=score_of(shown[0]),
         cards="\n".join(f"<li>{_card(_of(found, hit))}</li>" for hit in found.best),
         footer=_explained(found),
@@ -71,22 +69,22 @@ def write_heat_page(path: Path, found: TileSearch) -> None:
     replace_file(path, page.encode("utf-8", "replace"))
 
 
-def _cells(found: TileSearch, shown: Sequence[TileHit], low: float, high: float) -> list[str]:
-    """A square for each tile, which ends in the middle of what it shares with its neighbours."""
+def _cells(found: TileSearch, shown: Sequence[TileHit]) -> list[str]:
+    """A square for each tile, which ends in the middle of what it shares with its neighbours; clear up to the mean."""
+    low, high = sum(hit.cosine for hit in found.tiles) / len(found.tiles), shown[0].cosine
     starts = [sorted({hit.region[axis] for hit in found.tiles}) for axis in (0, 1)]
     cells = []
     for hit in shown:
         x, w = _cell(hit.region.x, hit.region.w, starts[0])
         y, h = _cell(hit.region.y, hit.region.h, starts[1])
-        share = (hit.cosine - low) / (high - low) if high > low else 0.0
+        share = max(0.0, hit.cosine - low) / (high - low) if high > low else 0.0
         place = place_of(found, hit)
         title = (
             f"Score {score_of(hit)}{f', {word(hit)}' if word(hit) else ''} · pixels {','.join(map(str, hit.region))}"
         )
         title += f" · {place}" if place else ""
-        # Squared: the few that stand out are seen, the many that do not leave the scene in view.
         cells.append(
-            f'<rect class="heat" x="{x:g}" y="{y:g}" width="{w:g}" height="{h:g}" fill-opacity="{0.72 * share**2:.2f}">'
+            f'<rect class="heat" x="{x:g}" y="{y:g}" width="{w:g}" height="{h:g}" fill-opacity="{0.7 * share:.2f}">'
             f"<title>{title}</title></rect>"
         )
     return cells
@@ -123,7 +121,8 @@ def _of(found: TileSearch, hit: TileHit) -> Card:
         kind="image",
         title=f"Row {hit.row}, column {hit.column}",
         text=f"Score {score_of(hit)}\nPixels {','.join(map(str, hit.region))}"
-        + (f"\n{place}" if (place := place_of(found, hit)) else ""),
+        + (f"\nMiddle {place}" if (place := place_of(found, hit)) else ""),
+        bbox=window.bbox,
         strength=word(hit),
         image_bytes=thumbnail,
     )

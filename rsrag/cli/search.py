@@ -50,9 +50,7 @@ def search(
     kind: Annotated[str, typer.Option(metavar="image|text", help="Only images, or only passages.")] = "",
     source: Annotated[list[str] | None, typer.Option(metavar="S", help="Only from this source (repeatable).")] = None,
     everything: Annotated[bool, typer.Option("--all", help="Reference packs too, not only your own.")] = False,
-    tiles: Annotated[
-        str, typer.Option(metavar="SCENE", help="Search the tiles of this scene instead of a store.")
-    ] = "",
+    tiles: Annotated[str, typer.Option(metavar="SCENE", help="Search the tiles of this scene, not the store.")] = "",
     tile: Annotated[int, typer.Option(metavar="PIXELS", help="With --tiles: side of a tile.")] = 512,
     overlap: Annotated[int, typer.Option(metavar="PIXELS", help="With --tiles: how much tiles overlap.")] = 64,
     k: Annotated[int, typer.Option("-k", min=1, max=1000, help="How many results.")] = 10,
@@ -72,22 +70,8 @@ def search(
     if tiles:
         from .search_tiles import Wish, search_tiles
 
-        filters = (
-            near,
-            within,
-            around,
-            when,
-            season,
-            max_gsd,
-            max_cloud,
-            from_sensor,
-            facet,
-            kind,
-            source,
-            everything,
-            stac,
-        )
-        if any(value not in (None, "", False) for value in filters):
+        for_a_store = (near, within, around, when, season, max_gsd, max_cloud, from_sensor, facet, kind, source, stac)
+        if everything or any(value not in (None, "") for value in for_a_store):
             raise typer.BadParameter("--tiles looks at one scene; filters, sources and --stac are for a store.")
         if len(image or []) > 1 or bool(text.strip()) == bool(image):
             raise typer.BadParameter("with --tiles give either a text or one --image.")

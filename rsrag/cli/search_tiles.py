@@ -145,8 +145,6 @@ def _print(session: Session, found: TileSearch) -> None:
         table.add_row(*row, score_of(hit))
     session.out.print(table)
     blank = f", {found.blank:,} blank ones left out" if found.blank else ""
-    means = (
-        "deviations above the scene's tiles" if found.tiles[0].lead is not None else "cosine; too few tiles to compare"
-    )
+    means = "cosine; too few tiles to compare" if found.tiles[0].lead is None else "deviations above the scene's tiles"
     kept = " (from the cache)" if found.cached else ""
     session.note(harmless(f"{len(found.tiles):,} tiles of {Path(found.scene.uri).name}{kept}{blank}. Score: {means}."))

@@ -12,7 +12,7 @@ from .. import turn
 from ..answering.citations import markers
 from ..answering.ledger import CAPTIONER
 from ..assistant import Assistant
-from ..classification import NEIGHBOURS, classify_one
+from ..classification import NEIGHBOURS, decided, distinct, label_vectors
 from ..errors import ModelError, SceneError, UsageError
 from ..retrieval import fusion, retrieve
 from ..scene import decoded, open_scene
@@ -62,6 +62,7 @@ class Asker:
         self.fuse = fusion(setup.fusion, setup.alpha)
         self.view: Any = View(assistant.kb, wanted, cache)
         self.looks = "image-image" in wanted
+        self._prompts: dict[tuple[str, ...], Any] = {}
 
     def __call__(self, sample: Sample) -> Answered:
         """The answer to a question. Raises what the model raises, and `SceneError` for an image it cannot open."""
@@ -123,7 +124,10 @@ class Asker:
             # Images are not of any part; a label's neighbours are looked for among all.
             query = query.with_(text="", task="classify", where=Filter())
             near = self.view.search_vectors(query, "images", "scene", NEIGHBOURS, "image-image")
-        found = classify_one(self.assistant.kb.encoder, scene, labels, near)
+        kb, names = self.assistant.kb, tuple(distinct(labels))
+        if names not in self._prompts:
+            self._prompts[names] = label_vectors(kb.encoder, names)
+        found = decided(names, self._prompts[names], kb.scene_vector(scene), near, scene, kb.encoder)
         return Prediction(found.label, confidence=round(found.scores[0][1], 6))
 
     def _turn(self, query: Query, excluded: Excluded) -> Answered:

@@ -100,7 +100,8 @@ def choose(task: str, plugins: Plugins, options: Mapping[str, Any] | None = None
 def drawn(chosen: Chosen, split: str = "", limit: int = 0, seed: int = 0) -> list[Sample]:
     """The questions of a run: all of a split, or `limit` of them drawn by `seed`, in their own order.
 
-    Each has an id of its own: where two share one, or have none, their place in the benchmark is added. Raises `UsageError` when there are none.
+    Each has an id of its own: where two share one, or have none, their place in the benchmark is added. Raises
+    `UsageError` when there are none.
     """
     found = []
     try:

@@ -15,12 +15,15 @@ from .scoring import Options, by_task, countable, measure, read
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Differences of one task by metric, over `n` questions; `notes` are lines for a person."""
+    """Differences of one task by metric, over `n` questions; `notes` are lines for a person. `a` and `b` name the two
+    where several are compared with the first."""
 
     task: Task
     n: int
     differences: dict[str, Difference]
     notes: tuple[str, ...] = ()
+    a: str = ""
+    b: str = ""
 
 
 def compare(

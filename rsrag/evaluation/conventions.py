@@ -77,12 +77,8 @@ def vqa(samples: Sequence[Sample], answers: Sequence[Prediction], tolerance: flo
         said = labels.plain(answer.text)
         exact.append(float(any(said == labels.plain(r) for r in sample.references)))
         wanted = [n for r in sample.references if (n := numbers.quantity(r))]
-        hit = (
-            [float(any(numbers.agrees(answer.text, n, tolerance, asked=sample.question) for n in wanted))]
-            if wanted
-            else [math.nan]
-        )
-        numeric += hit
+        hits = [numbers.agrees(answer.text, n, tolerance, asked=sample.question) for n in wanted]
+        numeric.append(float(any(hits)) if wanted else math.nan)
     scores = {"Exact match": mean(exact)}
     if not all(map(math.isnan, numeric)):
         scores["Numeric accuracy"] = mean(numeric)

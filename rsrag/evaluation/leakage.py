@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from ..ingest import PREVIEW_SIDE, pixel_hash
 from ..types import Scene
-from .fingerprints import NEAR, VERSION, Fingerprint, Fingerprints, fingerprints
+from .fingerprints import VERSION, Fingerprint, Fingerprints, fingerprints
 from .samples import Sample
 
 if TYPE_CHECKING:
@@ -47,8 +49,7 @@ class Guard:
     Fingerprints of the stored images are computed once and kept in the store's folder, where it can be written.
     """
 
-    def __init__(self, kb: KnowledgeBase, near: int = NEAR, progress: Progress | None = None) -> None:
-        self._near = near
+    def __init__(self, kb: KnowledgeBase, progress: Progress | None = None) -> None:
         rows = kb.catalog.db.execute(
             "SELECT r.id, c.content_hash FROM chunks c JOIN records r ON r.rowid = c.record WHERE c.kind = 'image'"
         ).fetchall()
@@ -72,7 +73,7 @@ class Guard:
             pixels = scene.rgb(PREVIEW_SIDE)
             for record in self._records.get(pixel_hash(pixels), ()):
                 found.setdefault(record, REASONS[1])
-            for place in self._known.like(fingerprints(pixels, turns=True), self._near):
+            for place in self._known.like(fingerprints(pixels, turns=True)):
                 for record in self._records[self._digests[place]]:
                     found.setdefault(record, REASONS[2])
         return Excluded(found)
@@ -82,48 +83,45 @@ def _fingerprints_of(
     kb: KnowledgeBase, digests: Sequence[str], progress: Progress | None = None
 ) -> dict[str, Fingerprint]:
     """By content hash, of all stored images that can be seen; what was computed before is read."""
-    file = kb.path / f"{VERSION}.tsv"
-    known = _read(file)
-    fresh = []
-    missing = [digest for digest in digests if digest not in known]
-    for done, digest in enumerate(missing, 1):
-        found = _seen(kb, digest)
-        if found is not None:
-            known[digest] = found
-            red, green, blue = found.colour
-            fresh.append(f"{digest}\t{found.bits:016x}\t{red}\t{green}\t{blue}\t{int(found.plain)}\n")
-        if progress:
-            progress(done, len(missing), "fingerprints")
-    if fresh:
-        try:
-            with file.open("a", encoding="ascii") as stream:
-                stream.writelines(fresh)
-        except OSError as error:
-            log.info("fingerprints are not kept: %s", error)
+    with closing(_kept_in(kb.path / f"{VERSION}.sqlite")) as db:
+        known = {
+            digest: Fingerprint(int(bits, 16), (red, green, blue), thumb)
+            for digest, bits, red, green, blue, thumb in db.execute("SELECT * FROM images")
+        }
+        missing = [digest for digest in digests if digest not in known]
+        for done, digest in enumerate(missing, 1):
+            found = _seen(kb.preview_path(digest))
+            if found is not None:
+                known[digest] = found
+                row = (digest, f"{found.bits:016x}", *found.colour, found.thumb)
+                db.execute("INSERT OR REPLACE INTO images VALUES (?, ?, ?, ?, ?, ?)", row)
+            if progress:
+                progress(done, len(missing), "fingerprints")
+        db.commit()
     return {digest: known[digest] for digest in digests if digest in known}
 
 
-def _read(file: Path) -> dict[str, Fingerprint]:
-    """Lines that are whole; a run that was killed may have left half a one."""
-    try:
-        lines = file.read_text(encoding="ascii").splitlines()
-    except (OSError, ValueError):
-        return {}
-    found = {}
-    for line in lines:
-        cells = line.split("\t")
-        if len(cells) == 6:
-            digest, bits, red, green, blue, plain = cells
-            found[digest] = Fingerprint(int(bits, 16), (int(red), int(green), int(blue)), plain == "1")
-    return found
+def _kept_in(file: Path) -> sqlite3.Connection:
+    """The file that keeps fingerprints, in memory only where it cannot be written."""
+    columns = "digest TEXT PRIMARY KEY, bits TEXT, red INT, green INT, blue INT, thumb BLOB"
+    for place in (str(file), ":memory:"):
+        db = sqlite3.connect(place, timeout=30)
+        try:
+            db.execute(f"CREATE TABLE IF NOT EXISTS images ({columns})")
+            db.execute("DELETE FROM images WHERE 0")  # fails where it may not be written
+            return db
+        except sqlite3.Error as error:
+            db.close()
+            log.info("fingerprints are not kept in %s: %s", place, error)
+    raise AssertionError("a database in memory can be written")
 
 
-def _seen(kb: KnowledgeBase, digest: str) -> Fingerprint | None:
+def _seen(preview: Path) -> Fingerprint | None:
     import numpy as np
     from PIL import Image
 
     try:
-        with Image.open(kb.preview_path(digest)) as image:
+        with Image.open(preview) as image:
             return fingerprints(np.asarray(image.convert("RGB")))[0]
     except OSError:
         return None

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from .. import __version__
 from ..errors import UsageError
-from .fingerprints import NEAR, VERSION
+from .fingerprints import ALIKE, NEAR, VERSION
 from .samples import Sample
 from .setup import Setup
 
@@ -49,7 +49,7 @@ def manifest(
         "model": str(getattr(assistant.model, "id", "") or assistant.model.name),
         "encoder": str(getattr(encoder, "id", "")),
         "store": store_of(assistant.kb),
-        "leakage": None if setup.allow_self else {"hash": VERSION, "near": NEAR},
+        "leakage": None if setup.allow_self else {"hash": VERSION, "near": NEAR, "alike": ALIKE},
     }
     plain: dict[str, Any] = json.loads(json.dumps(found, default=str))
     return plain

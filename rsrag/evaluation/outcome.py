@@ -92,7 +92,7 @@ def table_rows(outcome: Outcome) -> list[dict[str, Any]]:
     """A row per task and metric."""
     return [
         {
-            **{key: value for key, value in _point(outcome).items()},
+            **_point(outcome),
             "task": result.task,
             "n": result.n,
             "metric": name,
@@ -150,9 +150,7 @@ def write(outcome: Outcome, root: Path) -> list[Path]:
 def guard_line(outcome: Outcome) -> str:
     """What the guard did, in a sentence."""
     if outcome.allows_self:
-        return (
-            "The image that was asked about could be found in the knowledge base: this measures look-up (--allow-self)."
-        )
+        return "The image asked about could be found in the knowledge base: this measures look-up (--allow-self)."
     if not outcome.retrieves:
         return "Nothing was retrieved."
     counts = outcome.leaked

@@ -1,4 +1,4 @@
-"""The report of a run or a sweep as one self-contained html page: figures, plots, and the worst failures in pictures."""
+"""The report of a run or a sweep as one self-contained html page: figures, plots, the worst failures in pictures."""
 
 from __future__ import annotations
 
@@ -149,11 +149,13 @@ def _failures(result: Result, by_id: Mapping[str, Mapping[str, Any]], root: Path
 
 def _evidence(item: Mapping[str, Any]) -> str:
     picture = _picture(Path(str(item["image"])), 90) if item.get("image") else ""
-    via = ", ".join(map(str, item.get("via", ())))
+    number, title, kind, record, text = (
+        escape(str(item.get(key, ""))) for key in ("number", "title", "kind", "record", "text")
+    )
+    via = escape(", ".join(map(str, item.get("via", ()))))
     return (
-        f'<div class="evidence">{picture}<b>[{escape(str(item.get("number")))}] {escape(str(item.get("title", "")))}</b> '
-        f'<span class="word">{escape(str(item.get("kind", "")))} from {escape(str(item.get("record", "")))}'
-        f"{' via ' + escape(via) if via else ''}</span><br>{escape(str(item.get('text', '')))}</div>"
+        f'<div class="evidence">{picture}<b>[{number}] {title}</b> '
+        f'<span class="word">{kind} from {record}{" via " + via if via else ""}</span><br>{text}</div>'
     )
 
 

@@ -57,7 +57,7 @@ def results_csv(results: Sequence[Result]) -> str:
 
 def comparison_json(comparison: Comparison) -> dict[str, Any]:
     """The documented shape of `eval compare --json`."""
-    return {
+    return _systems(comparison) | {
         "task": comparison.task,
         "n": comparison.n,
         "metrics": {name: _difference(difference) for name, difference in comparison.differences.items()},
@@ -67,11 +67,15 @@ def comparison_json(comparison: Comparison) -> dict[str, Any]:
 def comparisons_csv(comparisons: Sequence[Comparison]) -> str:
     """One row per task and metric."""
     rows = [
-        {"task": c.task, "n": c.n, "metric": name} | _difference(difference)
+        _systems(c) | {"task": c.task, "n": c.n, "metric": name} | _difference(difference)
         for c in comparisons
         for name, difference in c.differences.items()
     ]
     return _csv(rows)
+
+
+def _systems(comparison: Comparison) -> dict[str, str]:
+    return {"A": comparison.a, "B": comparison.b} if comparison.b else {}
 
 
 def _difference(d: Difference) -> dict[str, Any]:

@@ -94,7 +94,7 @@ class RememberedLane:
         return getattr(self._lane, name)
 
     def retrieve(self, query: Query, kb: Any, k: int) -> list[Hit]:
-        """As the lane's own. It is handed the whole knowledge base: what a `View` hides is hidden from the vote only."""
+        """As the lane's own. It sees the whole knowledge base: what a `View` hides is hidden from the vote only."""
         key = f"{self.name}\0{self._options}\0{k}\0{fingerprint(query)}"
         return self._cache.hits(key, lambda: self._lane.retrieve(query, self._kb, k))
 

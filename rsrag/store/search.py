@@ -377,6 +377,10 @@ class Searches:
             return [self._remember(key, lambda: encoder.encode_texts([query.text], role="query")[0])]
         return [self._scene_vector(encoder, scene) for scene in query.scenes]
 
+    def scene_vector(self, scene: Scene) -> NDArray[np.float32]:
+        """A scene's vector in the space of images and names, float32 (dim,); remembered for a while."""
+        return self._scene_vector(self.spaces.joint, scene)
+
     def _scene_vector(self, encoder: Any, scene: Scene) -> NDArray[np.float32]:
         # Known by its pixels: a file can change under its name, and one image can be opened many times.
         pixels = scene.rgb(512)

@@ -16,11 +16,8 @@ from rsrag.evaluation.formats.reading import records
 KNOWLEDGE: Final = "train"
 HELD_OUT: Final = 5  # one image in so many is asked about, where no split is given
 _SPLITS: Final = {
-    "train": "train",
-    "training": "train",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("val", "valid", "validation"), "val"),
     "test": "test",
 }
 

@@ -1,4 +1,4 @@
-"""Built-in rerankers: one that keeps a single subject from filling the evidence."""
+"""Built-in rerankers: one that keeps a single subject from filling the evidence, and a cross-encoder."""
 
 from __future__ import annotations
 
@@ -29,4 +29,6 @@ class Diverse:
 
 @hookimpl
 def rsrag_rerankers() -> list[type]:
-    return [Diverse]
+    from .cross_encoder import CrossEncoder
+
+    return [Diverse, CrossEncoder]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC
 from threading import Lock
-from typing import Final
+from typing import Any, Final
 
 from rsrag import Record, Scene, Section
 from rsrag.spectral.summary import band_facts
@@ -33,10 +33,12 @@ def tile_record(whole: Record, tiled: TiledScene, tile: Tile, stem: str) -> Reco
         images=(where,),
         facets={**whole.facets, "scene": stem, "tile": f"r{tile.row}c{tile.column}"},
         bbox=window.bbox,
-        footprint={"type": "Polygon", "coordinates": [[list(p) for p in window.footprint]]}
-        if window.footprint
-        else None,
+        footprint=_polygon(window.footprint) if window.footprint else None,
     )
+
+
+def _polygon(ring: Sequence[tuple[float, float]]) -> Mapping[str, Any]:
+    return {"type": "Polygon", "coordinates": [[list(point) for point in ring]]}
 
 
 def tile_id(where: str, tile: Tile) -> str:
@@ -76,9 +78,8 @@ def about(scene: Scene) -> str:
     text = ", ".join(part for part in parts if part) + "."
     if scene.bbox:
         lon, lat = scene.bbox.center
-        text += (
-            f" Its middle lies at {abs(lat):.2f}° {'S' if lat < 0 else 'N'}, {abs(lon):.2f}° {'W' if lon < 0 else 'E'}."
-        )
+        half, side = "S" if lat < 0 else "N", "W" if lon < 0 else "E"
+        text += f" Its middle lies at {abs(lat):.2f}° {half}, {abs(lon):.2f}° {side}."
     return text
 
 

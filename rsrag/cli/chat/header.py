@@ -30,6 +30,8 @@ def show_header(chat: Chat) -> None:
     for placed in conversation.placed:
         if placed.gone:
             screen.warn(f"[{placed.letter}] is gone: {placed.gone}")
+    for remark in opening.remarks:
+        screen.warn(f"! {remark}")
     for failure in opening.failed:
         screen.error(failure)
     screen.note(means_line(conversation))

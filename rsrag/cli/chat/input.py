@@ -57,7 +57,9 @@ class Prompt:
         loading = not self.chat.opening.done.is_set()
         try:
             with patch_stdout(raw=True):  # warnings of what loads meanwhile stand above the prompt
-                return self._session.prompt(refresh_interval=0.5 if loading else 0)
+                # A Ctrl-C that comes before the terminal is in raw mode is a signal; prompt_toolkit's own handler would
+                # lose it while it starts, asyncio's raises KeyboardInterrupt.
+                return self._session.prompt(refresh_interval=0.5 if loading else 0, handle_sigint=False)
         except KeyboardInterrupt:
             self.had_text = bool(self._session.default_buffer.text)
             raise

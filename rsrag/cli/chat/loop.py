@@ -15,6 +15,7 @@ from .state import Chat
 
 def run(chat: Chat) -> int:
     """Talk until the end of the input; the exit code."""
+    chat.opening.check()
     if chat.screen.interactive:
         _at_a_terminal(chat)
         return 0
@@ -34,8 +35,8 @@ def _at_a_terminal(chat: Chat) -> None:
     opened = _Announcement(chat)
     chat.opening.told = lambda: prompt.above(opened.show)
     while not chat.leaving:
-        opened.show()
         try:
+            opened.show()
             line = prompt.read(after_first_paint=chat.opening.start)
         except EOFError:
             break

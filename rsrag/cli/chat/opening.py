@@ -49,6 +49,7 @@ class Opening:
         self.progress = progress or self._progress
         self.stage = "opening the knowledge base"
         self.failed: list[RsragError] = []
+        self.remarks: list[str] = []
         self.places: dict[str, str] = {}
         self.sessions: Sessions | None = None
         self.done = threading.Event()
@@ -68,6 +69,7 @@ class Opening:
 
     def load(self) -> None:
         """Open everything; errors wait for whoever asks for the conversation."""
+        self._begun = True
         try:
             self._load()
         except BaseException as error:  # told in the main thread, where it is wanted
@@ -81,13 +83,13 @@ class Opening:
     def _load(self) -> None:
         from ...sessions import Sessions
 
-        kb = self._open_kb(self.kb_name)
+        self.sessions = self.sessions or Sessions(self.config.data_dir / "sessions.sqlite")
+        kb = self._open_kb(self.kb_name or self._kb_before(self.sessions))
         try:
             assistant = self.make_assistant(kb)
         except BaseException:
             kb.close()
             raise
-        self.sessions = Sessions(self.config.data_dir / "sessions.sqlite")
         if self.resume:
             self.stage = "opening the saved chat"
             conversation = self.sessions.resume(assistant, self.resume)
@@ -106,6 +108,22 @@ class Opening:
             if scene.bbox is not None:
                 with suppress(Exception):  # a line of the header, and no more
                     self.places[letter] = place_of(assistant.plugins.create("tool", "locate")(scene))
+
+    def _kb_before(self, sessions: Sessions) -> str:
+        """The knowledge base that a saved chat was about; "" for the configured one, also where it is not there."""
+        name = sessions.open(self.resume).kb if self.resume else ""
+        if name and not (self.config.kb_path(name) / "catalog.sqlite").exists():
+            self.remarks.append(f"this chat was about the knowledge base '{name}', which is not here any more.")
+            return ""
+        return name
+
+    def check(self) -> None:
+        """Raises `UsageError` when there is no such chat to go on with."""
+        if self.resume:
+            from ...sessions import Sessions
+
+            self.sessions = Sessions(self.config.data_dir / "sessions.sqlite")
+            self.resume = self.sessions.find(self.resume)
 
     def _open_kb(self, name: str) -> KnowledgeBase:
         from ...api import open_kb
@@ -138,11 +156,16 @@ class Opening:
     @property
     def conversation(self) -> Conversation:
         """Waits. Raises what went wrong while loading."""
-        self.done.wait()
+        self.wait()
         if self._conversation is None:
             assert self._error is not None
             raise self._error
         return self._conversation
+
+    def wait(self) -> None:
+        """Until it is loaded, or could not be."""
+        self.start()
+        self.done.wait()
 
     # -- changing it --------------------------------------------------------------------------------
 
@@ -161,7 +184,7 @@ class Opening:
 
     def use_model(self, name: str) -> None:
         """Another model from the next question on. Raises as `Assistant` does; then the old one stays."""
-        self.done.wait()
+        self.wait()
         if self._conversation is None:  # it may be the model that could not be opened
             self._config = self._with_model(name)
             self._again()
@@ -182,7 +205,7 @@ class Opening:
         path = self.config.kb_path(name)
         if not (path / "catalog.sqlite").exists() and name != "default":
             raise UsageError(f"there is no knowledge base '{name}'.", "/kb lists them; `rsrag kb create` makes one.")
-        self.done.wait()
+        self.wait()
         if self._conversation is None:  # the one asked for at the start could not be opened
             self.kb_name = name
             self._again()

@@ -24,7 +24,7 @@ from transductive import spelt
 
 import rsrag
 from rsrag import classification
-from rsrag.evaluation.fingerprints import Fingerprint, Fingerprints, fingerprints
+from rsrag.evaluation.fingerprints import NEAR, VERSION, Fingerprints, fingerprints
 from rsrag.fusion import rrf, weighted
 from rsrag.ingest import name_vector
 from rsrag.packs import bundled_packs
@@ -40,13 +40,12 @@ _BATCH = 64
 
 @dataclass(frozen=True)
 class Rows:
-    """The images of a set in order of their files: labels, whether each is for validation, and their fingerprints."""
+    """The images of a set in order of their files: labels, and whether each is for validation."""
 
     name: str
     files: tuple[str, ...]
     labels: tuple[str, ...]
     val: np.ndarray
-    prints: tuple[Fingerprint, ...]
 
     @cached_property
     def classes(self) -> list[str]:
@@ -82,22 +81,11 @@ class Images:
 
     def _rows(self, name: str) -> Rows:
         listed = manifest(self._folder, name)
-        file = self._home / f"prints-{name}.json"
-        if not file.exists():
-            say(f"{name}: fingerprints of {len(listed):,} images")
-            found = {}
-            for where, image in self._decoded(name):
-                one = fingerprints(np.asarray(image))[0]
-                found[where] = (one.bits, one.colour, one.plain)
-            file.write_text(json.dumps(found), encoding="utf-8")
-        known = json.loads(file.read_text(encoding="utf-8"))
-        prints = [Fingerprint(bits, tuple(colour), plain) for bits, colour, plain in (known[r["file"]] for r in listed)]
         return Rows(
             name,
             tuple(row["file"] for row in listed),
             tuple(row["label"] for row in listed),
             np.array([row["split"] == "val" for row in listed]),
-            tuple(prints),
         )
 
     def _decoded(self, name: str) -> Any:
@@ -130,19 +118,24 @@ class Images:
             found[[place for place, _ in waiting]] = encoder.encode_scenes([scene for _, scene in waiting])
             waiting.clear()
 
-    def copies(self, name: str, queries: Sequence[int]) -> list[set[int]]:
-        """For each query the rows that the leakage guard takes for copies of it, turned or not."""
-        rows = self.rows[name]
-        file = self._home / f"copies-{name}.json"
-        known: dict[str, list[int]] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-        missing = {rows.files[i] for i in queries} - known.keys()
-        if missing:
-            every = Fingerprints(list(rows.prints))
+    def copies(self, name: str) -> dict[str, list[int]]:
+        """For each val file the rows that the leakage guard takes for copies of it, turned or not."""
+        file = self._home / f"copies-{VERSION}-{NEAR}-{name}.json"
+        if not file.exists():
+            say(f"{name}: looking for copies")
+            rows = self.rows[name]
+            known, asked = {}, {}
+            asking = {where for where, val in zip(rows.files, rows.val, strict=True) if val}
             for where, image in self._decoded(name):
-                if where in missing:
-                    known[where] = every.like(fingerprints(np.asarray(image), turns=True))
-            file.write_text(json.dumps(known), encoding="utf-8")
-        return [set(known[rows.files[i]]) for i in queries]
+                views = fingerprints(np.asarray(image), turns=where in asking)
+                known[where] = views[0]
+                if where in asking:
+                    asked[where] = views
+            every = Fingerprints([known[where] for where in rows.files])
+            found = {where: every.like(views) for where, views in asked.items()}
+            file.write_text(json.dumps(found), encoding="utf-8")
+        kept: dict[str, list[int]] = json.loads(file.read_text(encoding="utf-8"))
+        return kept
 
 
 @dataclass(frozen=True)
@@ -269,8 +262,9 @@ def case(
     words = rows.words(wording)
     column = {int(row): n for n, row in enumerate(stored)}
     hidden = np.zeros((len(queries), len(stored)), bool)
-    for n, copies in enumerate(images.copies(name, queries)):
-        hidden[n, [column[row] for row in copies if row in column]] = True
+    copies = images.copies(name)
+    for n, query in enumerate(queries):
+        hidden[n, [column[row] for row in copies[rows.files[query]] if row in column]] = True
     chunks = [_chunk("image", str(n), words[label]) for n, label in enumerate(rows.right[stored])]
     prompts = prompts_of(encoder, words)
     return Case(tuple(words), vectors[queries], rows.right[queries], prompts, vectors[stored], chunks, hidden)

@@ -41,7 +41,7 @@ HELP: Final[Mapping[str, str]] = {
     "data_dir": "where named knowledge bases are kept (default: the system's place for user data)",
     "encoder": "image-text encoder of new knowledge bases (default: starter)",
     "text_encoder": "encoder for texts (default: the encoder's own where it was trained for that)",
-    "model": "who writes answers: extractive, or langchain:PROVIDER:NAME",
+    "model": "who writes answers: extractive, PROVIDER:NAME (ollama:, openai: ...) or transformers:FOLDER",
     "fusion": "rrf, or weighted (RS-RAG's formula)",
     "alpha": "weight of the image in fusion weighted, 0..1",
     "k": "passages that become evidence",

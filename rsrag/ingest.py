@@ -192,6 +192,10 @@ class _Run:
         except TypeError:
             return None
 
+    def _tell(self) -> None:
+        # A source may yield more than it has files: what the bands of an image say is a record too.
+        self.progress(self.done, None if self.total is None else max(self.total, self.done), self.name)
+
     def report(self) -> IngestReport:
         problems = [(str(w), str(y)) for w, y in getattr(self.origin, "problems", ())]
         return IngestReport(
@@ -230,7 +234,7 @@ class _Run:
                             self.flying.clear()
                         self.flying.update(ready.vectors)
                         pending = writer.submit(self._write, ready, previews)
-                        self.progress(self.done, self.total, self.name)
+                        self._tell()
                     if pending:
                         pending.result()
                 if gone := [id for id in getattr(self.origin, "gone", ()) if id in self.stored]:
@@ -301,7 +305,7 @@ class _Run:
                 self.unchanged += 1
                 self.done += 1
                 if self.done % 500 == 0:
-                    self.progress(self.done, self.total, self.name)
+                    self._tell()
                 continue
             yield record
 

@@ -51,7 +51,7 @@ class Tool:
         )
 
     def spec(self, letters: Sequence[str] = ()) -> ToolSpec:
-        """What a model is told: the docstring, the arguments, and which of the lettered scenes to look at."""
+        """What a model is told: the docstring's first paragraph, the arguments, and which of the lettered scenes to look at."""
         schema = self._schema
         properties = dict(schema.get("properties", {}))
         if self.takes == "scene" and len(letters) > 1:
@@ -65,7 +65,8 @@ class Tool:
                 "description": what,
             }
         parameters = {"type": "object", "properties": properties, "required": list(schema.get("required", ()))}
-        return ToolSpec(self.name, self.description, parameters, self.asks)
+        # Every word of every tool is read before every answer: what a tool is for must do.
+        return ToolSpec(self.name, " ".join(self.description.split("\n\n")[0].split()), parameters, self.asks)
 
     @cached_property
     def description(self) -> str:

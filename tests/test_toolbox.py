@@ -111,7 +111,8 @@ def make(store: KnowledgeBase, replies: Any, **options: Any) -> Assistant:
 
 def test_a_signature_and_its_docstring_are_the_schema() -> None:
     spec = Tool(Index()).spec(["A"])
-    assert spec.name == "index" and spec.description == "Compute an index.\n\nOver all pixels."
+    assert spec.name == "index" and spec.description == "Compute an index."
+    assert Tool(Index()).description == "Compute an index.\n\nOver all pixels."
     properties = spec.parameters["properties"]
     assert list(properties) == ["name", "threshold", "at"]
     assert properties["name"] == {"type": "string", "default": "NDVI", "description": properties["name"]["description"]}

@@ -54,11 +54,11 @@ class Prompt:
         if after_first_paint is not None and self._painted is None:
             self._painted = after_first_paint
         self.had_text = False
+        self._session.default_buffer.reset()  # or an early Ctrl-C would find the last entry's text
         loading = not self.chat.opening.done.is_set()
         try:
             with patch_stdout(raw=True):  # warnings of what loads meanwhile stand above the prompt
-                # A Ctrl-C that comes before the terminal is in raw mode is a signal; prompt_toolkit's own handler would
-                # lose it while it starts, asyncio's raises KeyboardInterrupt.
+                # A Ctrl-C before the terminal is in raw mode is a signal; asyncio makes it a KeyboardInterrupt.
                 return self._session.prompt(refresh_interval=0.5 if loading else 0, handle_sigint=False)
         except KeyboardInterrupt:
             self.had_text = bool(self._session.default_buffer.text)

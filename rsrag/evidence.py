@@ -125,7 +125,7 @@ def from_failure(name: str, scenes: Sequence[Scene], reason: str, arguments: Map
         number=0,
         kind="tool",
         title=name,
-        text=reason,
+        text=reason[:1].upper() + reason[1:],  # errors begin small, sentences do not
         provenance=Provenance(source=f"tool:{name}", record=places_of(scenes)),
         part=FAILED,
         via=(name,),

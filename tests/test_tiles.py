@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from rsrag import Assistant, KnowledgeBase, Plugins, Query, RsragError, SceneError, UsageError, open_scene
 from rsrag.builtin.sources.folder import FolderSource
-from rsrag.cli.app import app
+from rsrag.cli.app import build
 from rsrag.images import ArrayReader, Region
 from rsrag.testing.encoders import COLOURS, FakeEncoder
 from rsrag.testing.rasters import make_geotiff, make_image
@@ -166,8 +166,7 @@ def test_tiles_are_images_with_their_own_place(kb: KnowledgeBase, mosaic: Path) 
     scene = open_scene(mosaic)
     window = scene.window(*BLUE)
     assert best.bbox == window.bbox
-    footprint = kb.catalog.footprint(best.provenance.source, best.provenance.record)
-    assert footprint is not None
+    assert kb.catalog.db.execute("SELECT count(*) FROM footprints").fetchone()[0] == 48
     # What is written of the scene belongs to it as a whole, and joins its tiles by their subject.
     text = kb.search_text(Query("harbour"), 1)[0].chunk
     assert (text.provenance.record, text.subject, text.bbox) == ("mosaic.tif", best.subject, scene.bbox)
@@ -368,10 +367,11 @@ def run(plugins: Plugins, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> An
     """Runs the command line over an empty store with the fake encoder."""
     with KnowledgeBase(tmp_path / "store", "fake", plugins=plugins) as kb, kb.writer():
         kb.spaces.declare()
-    monkeypatch.setattr("rsrag.cli.session.Session.plugins", plugins)
+    monkeypatch.setattr("rsrag.plugins.Plugins.configured", lambda *given, **more: plugins)
 
     def invoke(*arguments: str) -> Any:
-        return CliRunner().invoke(app, [*arguments, "--kb", str(tmp_path / "store")], catch_exceptions=False)
+        given = [*arguments, "--kb", str(tmp_path / "store")]
+        return CliRunner().invoke(build(given), given, catch_exceptions=False)
 
     return invoke
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
@@ -119,6 +120,12 @@ def places_of(scenes: Sequence[Scene]) -> str:
     return " ".join(scene.uri for scene in scenes)
 
 
+def key_of(name: str, scenes: Sequence[Scene], arguments: Mapping[str, Any]) -> str:
+    """What a tool's result is numbered by: the same file is the same, from whatever folder it was named."""
+    uris = [scene.uri if "://" in scene.uri else os.path.abspath(scene.uri) for scene in scenes]  # noqa: PTH100
+    return tool_key(name, arguments, " ".join(uris))
+
+
 def from_failure(name: str, scenes: Sequence[Scene], reason: str, arguments: Mapping[str, Any], fit: float) -> Evidence:
     """Why a tool that the question asks for has no result: it is citable too, and no answer may pass over it."""
     return Evidence(
@@ -130,7 +137,7 @@ def from_failure(name: str, scenes: Sequence[Scene], reason: str, arguments: Map
         part=FAILED,
         via=(name,),
         score=fit,
-        key=tool_key(name, {**arguments, "failed": True}, places_of(scenes)),
+        key=key_of(name, scenes, {**arguments, "failed": True}),
     )
 
 
@@ -149,7 +156,7 @@ def from_tool(
         via=(name,),
         score=fit,
         bbox=scenes[0].bbox if len(scenes) == 1 else None,
-        key=tool_key(name, arguments or {}, places_of(scenes)),
+        key=key_of(name, scenes, arguments or {}),
         values=result.values,
         geojson=result.geojson,
     )

@@ -237,7 +237,7 @@ def _load(file: Path, most: int, dim: int) -> _Encoded | None:
     import numpy as np
 
     try:
-        with np.load(file, allow_pickle=False) as data:
+        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as data:
             numbers, vectors, blank = data["numbers"], data["vectors"], int(data["blank"])
     except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile):
         return None

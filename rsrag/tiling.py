@@ -48,13 +48,12 @@ class TiledScene:
             raise UsageError(
                 f"{scene.uri} would be cut into {count:,} tiles.", "Choose larger ones, up to the scene's size."
             )
-        steady = getattr(scene.reader, "steady", None)
         self.size, self.overlap = size, overlap
         self._looks = min(4096, math.ceil(max(scene.width, scene.height) * _LOOKS / size))
         self._bands = tuple(range(1, min(4, len(scene.bands)) + 1))
         # Before anything is read: also refuses what would unpack out of all proportion.
         self._reduces = hasattr(scene.reader, "reduces") and scene.reader.reduces(len(self._bands), self._looks)
-        self.scene = replace(scene, reader=steady()) if steady else scene
+        self.scene = _steady(scene)
         self.tiles = _cut(scene.width, scene.height, size, overlap)
         self._lock = threading.Lock()
         self._blocks: OrderedDict[Region, _Block] = OrderedDict()
@@ -66,7 +65,10 @@ class TiledScene:
             return list(self.tiles)
         import numpy as np
 
-        values = self.scene.read(self._bands, self._looks)
+        try:
+            values = self.scene.read(self._bands, self._looks)
+        except SceneError:  # some of it is damaged; each tile will tell for itself
+            return list(self.tiles)
         ends = (0.0, float(np.iinfo(self.scene.dtype).max)) if self.scene.dtype.startswith(("int", "uint")) else (0.0,)
         same = np.isnan(values).all(axis=0) | np.any([(values == end).all(axis=0) for end in ends], axis=0)
         across, down = same.shape[1] / self.scene.width, same.shape[0] / self.scene.height
@@ -130,6 +132,14 @@ class _Block:
                 except SceneError:
                     self._pixels = None
             return self._pixels
+
+
+def _steady(scene: Scene) -> Scene:
+    """The scene with one stretch for all its windows; of a damaged file each tile has to be stretched by itself."""
+    try:
+        return replace(scene, reader=scene.reader.steady()) if hasattr(scene.reader, "steady") else scene
+    except SceneError:
+        return scene
 
 
 def tile_count(scene: Scene, size: int, overlap: int = 0) -> int:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import evidence as gather
 from .answering.citations import check
-from .answering.ledger import Ledger, tool_key
+from .answering.ledger import Ledger
 from .errors import ModelError, RsragError
 from .retrieval import Fuse, retrieve, vote_scenes
 from .toolbox import ASKED_FOR, Run, Toolbox
@@ -157,7 +157,7 @@ def _called(toolbox: Toolbox, call: ToolCall, course: _Course) -> Iterator[Event
         course.steps.append(ToolStep(call, (), f"{error.message} {error.hint or ''}".strip()))
         course.tools.append((call.name, "", dict(call.arguments), None, error.message, 0.0))
         return
-    key = tool_key(wanted.tool.name, wanted.arguments, gather.places_of(wanted.scenes))
+    key = gather.key_of(wanted.tool.name, wanted.scenes, wanted.arguments)
     known = next((item.number for item in course.evidence.values() if item.key == key), None)
     if known is not None:
         again = any(known in step.evidence for step in course.steps)

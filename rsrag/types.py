@@ -114,7 +114,8 @@ class PixelReader(Protocol):
     A reader may also have `reduced(bands, max_side)`: float32 (C, h, w), averages whose longer side is at most
     `max_side`, through overviews and without reading everything; and `sample(bands)`: float32 (C, h, w), values from
     across the whole file and the same for each of its windows, from which `Scene.composite` takes its stretch. Where
-    they are missing, the scene makes do with `read`.
+    they are missing, the scene makes do with `read`. For tiles it may have `steady()`: the same reader, except that
+    `rgb` stretches all windows alike; and `reduces(bands, max_side)`: whether so many bands are `reduced` cheaply.
     """
 
     def rgb(self, max_side: int) -> NDArray[np.uint8]:

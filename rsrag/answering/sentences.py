@@ -10,11 +10,11 @@ def _words(text: str) -> frozenset[str]:
 
 
 # Never the end of a sentence.
-_NEVER = _words("e.g i.e eg ie al approx ca cf vs viz dr mr mrs ms prof st mt ft incl resp ed eds dept lat lon long")
+_NEVER = _words("e.g i.e eg ie al approx ca cf vs viz dr mr mrs ms prof st mt ft incl resp ed eds dept")
 # An abbreviation only before a number: "Fig. 3", "No. 5", "p. 12"; "no." also ends sentences.
 _BEFORE_NUMBER = _words(
     """fig figs eq eqs no nos sec ch chap tab vol p pp art ref refs
-    jan feb mar apr jun jul aug sep sept oct nov dec"""
+    jan feb mar apr jun jul aug sep sept oct nov dec lat lon long"""
 )
 _STARTERS = _words(
     """a an the it its in on at by for from this these that those they there their we you he she if when where while

@@ -31,7 +31,7 @@ _STYLE: Final = """
   vector-effect: non-scaling-stroke; }
 .sheet .line { fill: none; }
 .sheet text { font: 650 13px system-ui, sans-serif; fill: #fff; paint-order: stroke; stroke: #000; stroke-width: 3px; }
-.sheet h2, .places { padding: 0 14px; } .sheet h2 { margin: 12px 0 0; }
+.sheet h2 { margin: 12px 0 0; padding: 0 14px; } .sheet p { margin: 0 0 12px; padding: 0 14px; color: var(--soft); }
 .places { list-style: none; margin: 0 0 28px; padding: 0; } .places li { padding: 4px 0; scroll-margin: 16px; }
 .places b { display: inline-block; min-width: 2.2rem; }
 """
@@ -101,7 +101,7 @@ def _sheet(letter: str, scene: Scene, drawn: Sequence[tuple[Evidence, list[Mappi
             )
     data = base64.b64encode(_png(pixels)).decode("ascii")
     return (
-        f'<section class="sheet" id="r{_safe(letter)}"><h2>{_safe(first)}</h2><p class="places">{_safe(second)}</p>'
+        f'<section class="sheet" id="r{_safe(letter)}"><h2>{_safe(first)}</h2><p>{_safe(second)}</p>'
         f'<svg viewBox="0 0 {wide} {high}" role="img" aria-label="{_safe(first)}">'
         f'<image width="{wide}" height="{high}" href="data:image/png;base64,{data}"/>{"".join(shapes)}</svg></section>'
     )

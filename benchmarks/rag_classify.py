@@ -1,8 +1,7 @@
 """Naming scenes with and without a knowledge base: vectors computed once, decisions by the product's own functions.
 
-Used by rag_pays.py. A store of thousands of images is a matrix here, so that a dozen ways to decide cost seconds; what
-is decided from the neighbours is `rsrag.classification.likeness` and `rsrag.fusion`, and `agreement` holds the
-result against `classify_one`.
+Used by rag_pays.py. A store of thousands of images is a matrix here, so that many ways to decide cost seconds; what
+decides is `rsrag.references` and `rsrag.fusion`, and `agreement` holds the result against `classify_one`.
 """
 
 from __future__ import annotations
@@ -28,13 +27,14 @@ from rsrag.evaluation.fingerprints import NEAR, VERSION, Fingerprints, fingerpri
 from rsrag.fusion import rrf, weighted
 from rsrag.ingest import name_vector
 from rsrag.packs import bundled_packs
+from rsrag.references import Referees, References
 from rsrag.types import Chunk, Hit, Provenance
 
 SETS = ("ucm", "aid")
-GAINS = (0.5, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0)
 VOTING = ("image-image", "image-name")
 WORDINGS = ("label", "phrase")
 """A label in words, or the first phrase that examples/training/names.toml has for it."""
+NEAREST = 50
 _BATCH = 64
 
 
@@ -159,19 +159,38 @@ class Case:
 
     @cached_property
     def neighbours(self) -> list[list[Hit]]:
-        """What the lane image-image finds for each query: as many as `assistant.classify` looks at."""
+        """What the lane image-image finds for each query."""
         found = []
         for query, hidden in zip(self.images, self.hidden, strict=True):
             near = np.where(hidden, -2, self.stored @ query)
-            best = np.argsort(-near, kind="stable")[: classification.NEIGHBOURS]
+            best = np.argsort(-near, kind="stable")[:NEAREST]
             places = [int(i) for i in best if near[i] > -2]
             found.append([_hit(self.chunks[i], float(near[i]), "image-image", n) for n, i in enumerate(places, 1)])
         return found
 
     @cached_property
-    def likeness(self) -> np.ndarray:
-        """(q, k) what the neighbours say of each label."""
-        return np.array([classification.likeness(near, self.labels) for near in self.neighbours])
+    def references(self) -> References:
+        """The stored images that show one of the labels, told by their names as the product does."""
+        places = {classification._key(label): place for place, label in enumerate(self.labels)}
+        shown = [
+            (row, places[name])
+            for row, chunk in enumerate(self.chunks)
+            if (name := next((n for n in classification._names_of(chunk) if n in places), None)) is not None
+        ]
+        rows = [row for row, _ in shown]
+        shows = np.array([place for _, place in shown], np.intp)
+        return References(self.stored[rows], shows, tuple(self.chunks[row].provenance.record for row in rows))
+
+    @cached_property
+    def judged(self) -> np.ndarray:
+        """(q, k) the cosines after the references had their say."""
+        referees = Referees(self.references, self.prompts)
+        found = []
+        for image, cosines, hidden in zip(self.images, self.cosines, self.hidden, strict=True):
+            copies = {self.chunks[row].provenance.record for row in np.flatnonzero(hidden)}
+            fair = Referees(self.references.without(copies), self.prompts) if copies else referees
+            found.append(fair.judged(image, cosines))
+        return np.array(found)
 
     @cached_property
     def names(self) -> list[list[Hit]]:
@@ -187,9 +206,13 @@ class Case:
         """(q,) 1 where the chosen label is right."""
         return (chosen == self.right).astype(float)
 
-    def decided(self, gain: float) -> np.ndarray:
-        """The product's rule: prompts, and `gain` times the likeness of each label's images."""
-        return self.hits((self.cosines + gain * self.likeness).argmax(1))
+    def named(self) -> np.ndarray:
+        """By the prompts alone."""
+        return self.hits(self.cosines.argmax(1))
+
+    def known(self) -> np.ndarray:
+        """By the product's rule: prompts and references."""
+        return self.hits(self.judged.argmax(1))
 
     def nearest(self) -> np.ndarray:
         """The label of the nearest image."""
@@ -207,14 +230,15 @@ class Case:
     def _label(self, hit: Hit) -> int:
         return self.labels.index(hit.chunk.title)
 
-    def agreement(self, first: int = 40) -> float:
-        """How often `classify_one` itself gives the label of `decided` with its own gain."""
+    def agreement(self, first: int = 12) -> float:
+        """How often `classify_one` itself gives the label of `known`."""
         known = dict(zip(self.labels, self.prompts, strict=True))
-        chosen = (self.cosines + classification.NEIGHBOUR_GAIN * self.likeness).argmax(1)
+        chosen = self.judged.argmax(1)
+        open_ = np.flatnonzero(~self.hidden.any(1))[:first]
         same = [
-            classification.classify_one(_Known(self.images[i], known), _scene(), self.labels, self.neighbours[i]).label
+            classification.classify_one(_Known(self.images[i], known), _scene(), self.labels, self.references).label
             == self.labels[chosen[i]]
-            for i in range(min(first, len(self.right)))
+            for i in open_
         ]
         return sum(same) / len(same)
 

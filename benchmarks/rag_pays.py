@@ -9,7 +9,7 @@ copy of a query is hidden from it. Three towers that lack something are needed f
 
     RSRAG_DATA=... python benchmarks/rag_pays.py --towers runs --home cache [--json]
 
-Wording of the prompts and weight of the neighbours for an unseen set are chosen on the other set's experiment.
+The wording of an unseen set's prompts is chosen on the other set's experiment.
 Intervals: 95 %, paired bootstrap over the queries.
 """
 
@@ -27,10 +27,9 @@ import numpy as np
 from common import arguments, data, say, skipped
 from encoder import HELD_OUT
 from rag_answers import JOINED, NONE, Answers
-from rag_classify import GAINS, SETS, WORDINGS, Case, Images, case, with_packs
+from rag_classify import SETS, WORDINGS, Case, Images, case, with_packs
 
 import rsrag
-from rsrag import classification
 from rsrag.evaluation.bootstrap import paired
 from rsrag.evaluation.metrics.score import Score, mean
 
@@ -38,7 +37,7 @@ TITLE = "does retrieval pay?"
 ADDED = 20
 DRAWS = 5
 TITLES = {"ucm": "UC Merced", "aid": "AID"}
-PRODUCT = f"prompts and neighbours x {classification.NEIGHBOUR_GAIN:g}, as `classify(knowledge=True)`"
+PRODUCT = "prompts and labelled images: `classify(knowledge=True)`"
 
 
 @dataclass(frozen=True)
@@ -62,16 +61,15 @@ def row(table: str, data: str, way: str, metric: str, without: Score, found: Sco
     return Row(table, data, way, metric, d.n, d.a, d.b, 100 * d.value, 100 * d.low, 100 * d.high)
 
 
-def named(table: str, data: str, found: Case, extra: dict[str, np.ndarray] | None = None) -> Iterator[Row]:
+def named(table: str, data: str, found: Case) -> Iterator[Row]:
     """The ways to name a scene, each beside the prompts alone."""
-    prompts = mean(found.decided(0).tolist())
+    prompts = mean(found.named().tolist())
     ways = {
-        "prompts alone": found.decided(0),
+        "prompts alone": found.named(),
         "image lane: label of the nearest": found.nearest(),
         "join, rrf": found.joined("rrf"),
         "join, weighted (no question: every alpha)": found.joined("weighted"),
-        **(extra or {}),
-        PRODUCT: found.decided(classification.NEIGHBOUR_GAIN),
+        PRODUCT: found.known(),
     }
     for way, right in ways.items():
         yield row(table, data, way, "accuracy", prompts, mean(right.tolist()))
@@ -94,12 +92,10 @@ def unseen(images: Images, towers: dict[str, Any]) -> Iterator[Row]:
         for wording in WORDINGS
     }
     for name, other in (SETS, SETS[::-1]):
-        wording = max(WORDINGS, key=lambda w: cases[other, w].decided(0).mean())
-        gain = max(GAINS, key=lambda g: cases[other, wording].decided(g).mean())
+        wording = max(WORDINGS, key=lambda w: cases[other, w].named().mean())
         found = cases[name, wording]
         told(found, name)
-        chosen = {f"prompts and neighbours x {gain:g}, chosen on {TITLES[other]}": found.decided(gain)}
-        yield from named("unseen by the encoder", f"{TITLES[name]}, wording '{wording}'", found, chosen)
+        yield from named("unseen by the encoder", f"{TITLES[name]}, wording '{wording}'", found)
 
 
 def left_out(images: Images, tower: Any) -> Iterator[Row]:
@@ -119,11 +115,11 @@ def left_out(images: Images, tower: Any) -> Iterator[Row]:
             if store.endswith("alone") and which != "the five":
                 continue
             cases = [case(images, tower, "aid", queries, kind) for kind in kinds]
-            prompts = mean(cases[0].decided(0).tolist())
+            prompts = mean(cases[0].named().tolist())
             ways = {
                 "image lane: label of the nearest": [one.nearest() for one in cases],
                 "join, rrf": [one.joined("rrf") for one in cases],
-                PRODUCT: [one.decided(classification.NEIGHBOUR_GAIN) for one in cases],
+                PRODUCT: [one.known() for one in cases],
             }
             for way, found in ways.items():
                 right = np.mean(found, axis=0).tolist()
@@ -144,8 +140,8 @@ def seen(images: Images, encoder: Any) -> Iterator[Row]:
         told(found, name)
         yield from named("seen by the encoder", f"{TITLES[name]}, store of its train rows", found)
     packs = with_packs(images, encoder, "aid", split(images, "aid")[0])
-    prompts = mean(packs.decided(0).tolist())
-    right = mean(packs.decided(classification.NEIGHBOUR_GAIN).tolist())
+    prompts = mean(packs.named().tolist())
+    right = mean(packs.known().tolist())
     yield row("seen by the encoder", "AID, store of the packs (21 other classes)", PRODUCT, "accuracy", prompts, right)
 
 

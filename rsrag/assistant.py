@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, overload
 from . import evidence as gather
 from . import turn
 from .answering.ledger import Ledger
-from .classification import NEIGHBOURS, Progress, classify_all, classify_one, no_progress
+from .classification import KnownImages, Progress, classify_all, classify_one, distinct, no_progress
 from .errors import ModelError, RsragError, UsageError
 from .queries import make_filter, parse_box, parse_region
 from .retrieval import fusion as make_fusion
@@ -168,8 +168,8 @@ class Assistant:
 
         A list is classified as a whole: its own structure sharpens what the prompts say, unless `plain`; see
         `rsrag.classification`. `progress` is called with (images done, images in all, what is being done). With
-        `knowledge` a single image is also compared with the images of the knowledge base, without the records in
-        `exclude`: what its neighbours are labelled counts as well.
+        `knowledge` the images of the knowledge base that show one of the labels, without the records in `exclude`,
+        decide among the labels that they show; see `rsrag.references`.
         `bands` and `sensor` as in `query`.
         Raises `RsragError` for fewer than two labels, and when no image of a list can be read.
         """
@@ -180,9 +180,8 @@ class Assistant:
         if _is_many(image):
             return classify_all(self.kb.encoder, image, labels, opened, plain=plain, progress=progress)
         scene = opened(image)
-        query = Query(scenes=(scene,), task="classify", exclude=tuple(exclude))
-        near = self.kb.search_vectors(query, "images", "scene", NEIGHBOURS) if knowledge else ()
-        return classify_one(self.kb.encoder, scene, labels, near)
+        known = KnownImages(self.kb).showing(distinct(labels)).without(exclude) if knowledge else None
+        return classify_one(self.kb.encoder, scene, labels, known)
 
     def search_tiles(
         self,

@@ -15,13 +15,16 @@ from .confidence import unsuitable
 from .errors import RsragError
 from .guarded import checked_vectors
 from .ingest import name_vector
+from .references import Referees, References
 from .scene import decoded
 from .transduction import shares_of, sharpen
-from .types import Chunk, Classification, Classifications, Hit, PathLike, Scene
+from .types import Chunk, Classification, Classifications, PathLike, Scene
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from .store.knowledge_base import KnowledgeBase
 
 LABEL_TEMPERATURE: Final = 0.04
 """Turns cosines of labels into shares; between the encoder's typical margin and its noise."""
@@ -29,11 +32,8 @@ DOUBTFUL: Final = 0.6
 """An image whose best label has a smaller share deserves a look."""
 IMAGES: Final = frozenset(".jpg .jpeg .png .webp .bmp .gif .tif .tiff .jp2 .vrt".split())
 """What counts as an image in a folder: the same as for the source `folder`."""
-NEIGHBOURS: Final = 50
-"""So many nearest images of a knowledge base are asked what they show."""
-BEST_NEIGHBOURS: Final = 3
-NEIGHBOUR_GAIN: Final = 1.0
-"""How much a cosine with a label's images counts beside the cosine with its prompts."""
+MOST_IMAGES: Final = 400
+"""So many images of a knowledge base for each label: more change neither means nor spread."""
 BATCH: Final = 32
 BEST: Final = 5
 
@@ -44,54 +44,78 @@ def no_progress(done: int, total: int | None, what: str) -> None:
     """Nobody watches."""
 
 
-def classify_one(encoder: Any, scene: Scene, labels: Sequence[str], neighbours: Sequence[Hit] = ()) -> Classification:
+def classify_one(
+    encoder: Any, scene: Scene, labels: Sequence[str], references: References | None = None
+) -> Classification:
     """All labels with their shares. Raises `RsragError` for fewer than two different labels.
 
-    `neighbours` are hits of the space "images", best first. A label's logit is then (cosine with its prompts +
-    `NEIGHBOUR_GAIN` * `likeness`) / `LABEL_TEMPERATURE`.
+    With `references`, images whose labels are known (`KnownImages`), they decide among the labels that they show.
     """
     labels = distinct(labels)
     prompts, vector = label_vectors(encoder, labels), encoder.encode_scenes([scene])[0]
-    return decided(labels, prompts, vector, neighbours, scene, encoder)
+    return decided(labels, prompts, vector, Referees(references, prompts) if references else None, scene, encoder)
 
 
 def decided(
     labels: Sequence[str],
     prompts: NDArray[np.float32],
     vector: NDArray[np.float32],
-    neighbours: Sequence[Hit],
+    referees: Referees | None,
     scene: Scene,
     encoder: Any,
 ) -> Classification:
     """As `classify_one`, from vectors that are known: (labels, dim) of the prompts, (dim,) of the scene."""
     import numpy as np
 
-    cosines = prompts @ vector
-    gain = NEIGHBOUR_GAIN * np.array(likeness(neighbours, labels))
-    shares = shares_of(cosines.astype(np.float64) + gain, LABEL_TEMPERATURE)
+    cosines = (prompts @ vector).astype(np.float64)
+    judged = cosines if referees is None else referees.judged(vector, cosines)
+    shares = shares_of(judged, LABEL_TEMPERATURE)
     return _classification(labels, shares, _caution(encoder, scene), scene.uri, int(cosines.argmax()), len(labels))
 
 
-def likeness(neighbours: Sequence[Hit], labels: Sequence[str]) -> list[float]:
-    """How much nearer each label's images are than the farthest of the neighbours: the mean of its three best cosines
-    less the last cosine of all, 0 for what is missing to three.
+class KnownImages:
+    """The images of a knowledge base with what they are called, as it was when this was made."""
 
-    A neighbour shows a label when its title, alias, the end of its subject or one of its facets is the label, whatever
-    the case, the separators and the plural.
-    """
-    cosines: dict[str, list[float]] = {}
-    floor = min((hit.score for hit in neighbours), default=0.0)
-    for hit in neighbours:
-        for key in _names_of(hit.chunk):
-            cosines.setdefault(key, []).append(hit.score - floor)
-    best = (sorted(cosines.get(_key(label), ()), reverse=True)[:BEST_NEIGHBOURS] for label in labels)
-    return [sum(found) / BEST_NEIGHBOURS for found in best]
+    def __init__(self, kb: KnowledgeBase) -> None:
+        self._kb = kb
+        self._images = [
+            (_names_of(chunk), chunk.content_hash, chunk.provenance.record)
+            for chunk in kb.catalog.chunks("c.kind = 'image'", ())
+        ]
+
+    def showing(self, labels: Sequence[str], most: int = MOST_IMAGES) -> References:
+        """Those that show one of the labels, at most so many of each, spread over the store.
+
+        An image shows a label when the end of its subject, its title, an alias or one of its facets is the label,
+        whatever the case, the separators and the plural; the first of these that is a label counts.
+        """
+        import numpy as np
+
+        places = {_key(label): place for place, label in enumerate(labels)}
+        found: dict[int, list[tuple[str, str]]] = {}
+        for names, digest, record in self._images:
+            place = next((places[name] for name in names if name in places), None)
+            if place is not None:
+                found.setdefault(place, []).append((digest, record))
+        kept = [(place, *image) for place in sorted(found) for image in _spread(found[place], most)]
+        vectors = self._kb.catalog.vectors("images", [digest for _, digest, _ in kept])
+        kept = [image for image in kept if image[1] in vectors]
+        return References(
+            np.array([vectors[digest] for _, digest, _ in kept], np.float32).reshape(len(kept), self._kb.encoder.dim),
+            np.array([place for place, _, _ in kept], np.intp),
+            tuple(record for _, _, record in kept),
+        )
 
 
-def _names_of(chunk: Chunk) -> set[str]:
+def _spread(images: Sequence[tuple[str, str]], most: int) -> Sequence[tuple[str, str]]:
+    """At most so many of them, evenly."""
+    return images if len(images) <= most else [images[n * len(images) // most] for n in range(most)]
+
+
+def _names_of(chunk: Chunk) -> list[str]:
     facets = [v for value in chunk.facets.values() for v in (value if isinstance(value, tuple) else (value,))]
-    words = [chunk.title, chunk.subject.rpartition("/")[2], *chunk.aliases, *(v for v in facets if isinstance(v, str))]
-    return {_key(name) for name in words} - {""}
+    words = [chunk.subject.rpartition("/")[2], chunk.title, *chunk.aliases, *(v for v in facets if isinstance(v, str))]
+    return [name for word in words if (name := _key(word))]
 
 
 def _key(name: str) -> str:

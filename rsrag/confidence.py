@@ -26,6 +26,11 @@ LEAST_SHARE = 0.9
 LEAST_MARGIN = 0.25
 LEAST_Z = 1.8
 
+SAME_IMAGE = 0.95
+SAME_MARGIN = 0.05
+"""An image with this cosine to the scene, and so far from any of another subject, is a copy of the same picture. Of
+1,248 validation images of UC Merced and AID, each training image a subject of its own, four had it and this margin."""
+
 STRONG_TEXT = (2.8, 1.8)
 STRONG_IMAGE = (3.3, 2.6)
 
@@ -113,6 +118,9 @@ def vote(
     if not by_image and not by_name:
         return SceneVote(scene, reason="no image or name in the knowledge base to compare it with")
     shares = shares_of(by_image, by_name)
+    copied = same_image(images)
+    if copied:
+        shares = {subject: float(subject == copied) for subject in shares}
     order = sorted(shares, key=lambda s: (-shares[s], s))
     known = dict(titles or {})
     for hit in [*images, *names]:
@@ -123,6 +131,8 @@ def vote(
     margin = first - (shares[order[1]] if len(order) > 1 else 0.0)
     if unsuitable:  # then what comes closest means nothing either
         return SceneVote(scene, (), "", z, unsuitable)
+    if copied:
+        return SceneVote(scene, ranked, copied, z)
     if z is not None and z < LEAST_Z:
         reason = "nothing in the knowledge base looks much like it"
     elif len(order) < 2:
@@ -134,6 +144,15 @@ def vote(
     else:
         return SceneVote(scene, ranked, order[0], z)
     return SceneVote(scene, ranked, "", z, reason)
+
+
+def same_image(images: Sequence[Hit]) -> str:
+    """The subject of the one image that the scene is a copy of, or "": a landmark is recognised by its only picture."""
+    if not images or images[0].score < SAME_IMAGE or not images[0].chunk.subject:
+        return ""
+    first = images[0]
+    others = [hit.score for hit in images if hit.chunk.subject != first.chunk.subject]
+    return first.chunk.subject if others and first.score - others[0] >= SAME_MARGIN else ""
 
 
 def unsuitable(scene: Scene, max_gsd_m: float | None) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
@@ -132,7 +133,7 @@ def from_failure(name: str, scenes: Sequence[Scene], reason: str, arguments: Map
         number=0,
         kind="tool",
         title=name,
-        text=reason[:1].upper() + reason[1:],  # errors begin small, sentences do not
+        text=reason[:1].upper() + reason[1:] if re.match(r"[a-z]+ ", reason) else reason,  # not the name of a file
         provenance=Provenance(source=f"tool:{name}", record=places_of(scenes)),
         part=FAILED,
         via=(name,),

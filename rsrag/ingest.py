@@ -24,6 +24,7 @@ from .chunking import NAME_PARTS, chunk, chunk_id, provenance, spoken
 from .errors import PluginError, RsragError, UsageError
 from .geojson import read_shape
 from .guarded import checked_vectors
+from .images import DecodedReader
 from .plugins import Plugins
 from .scene import decoded, open_scene
 from .store.catalog import Batch
@@ -39,6 +40,10 @@ if TYPE_CHECKING:
 Progress = Callable[[int, int | None, str], None]
 
 BATCH = 64
+BATCH_BYTES = 25_000_000
+"""Or fewer records, where their pictures come to so much: 32 of 512 x 512 pixels."""
+AHEAD = 32
+"""So many records are decoded before they are asked for: enough for the decoders while a batch is encoded."""
 PREVIEW_SIDE = 512
 SETTLE_SECONDS = 0.7
 MOST_REPEATS = 10_000
@@ -120,6 +125,7 @@ class _Image:
     scene: Scene
     digest: str
     preview: bytes
+    pixels: int
 
 
 @dataclass(slots=True)
@@ -140,12 +146,14 @@ def add(
     captioner: Any = None,
     progress: Progress | None = None,
     dry_run: bool = False,
+    prune: bool = False,
     **options: Any,
 ) -> IngestReport:
     """Add everything a source yields. See `KnowledgeBase.add`.
 
     Unchanged records cost neither decoding nor encoding; a changed one replaces its chunks. A record that fails
-    costs itself and is reported. An interrupted run is resumed by doing it again.
+    costs itself and is reported. An interrupted run is resumed by doing it again. With `prune`, records that the
+    source yielded once and does no more are removed.
     """
     origin = make_source(kb.plugins, what, kind, options)
     if getattr(origin, "plugins", kb) is None:
@@ -161,6 +169,7 @@ def add(
     name = source or _free_name(kb, name, origin)
     run = _Run(kb, origin, name, kb.plugins.resolve("captioner", captioner) if captioner else None, progress)
     run.options = options
+    run.prune = prune
     return run.dry() if dry_run else run.run()
 
 
@@ -179,6 +188,7 @@ class _Run:
         self.claimed = False
         self.removed: tuple[tuple[str, int], ...] = ()
         self.options: dict[str, Any] = {}
+        self.prune = False
         self.started = self.settled = time.monotonic()
         self.stored: dict[str, str] = {}
         # Vectors that a batch on its way to the store already holds: equal pixels are encoded once.
@@ -213,7 +223,10 @@ class _Run:
         """Count what would happen; reads the source, writes and encodes nothing."""
         self.stored = self.kb.catalog.versions(self.name)
         for record in self.origin.records():
+            self.seen.add(record.id)
             self._count(record, record.version or None)
+        if self.prune and (gone := self._vanished()):
+            self.removed = (("records that have vanished, to be removed", len(gone)),)
         return self.report()
 
     def run(self) -> IngestReport:
@@ -227,8 +240,9 @@ class _Run:
             try:
                 with ThreadPoolExecutor(workers, "decode") as decoders, ThreadPoolExecutor(1, "write") as writer:
                     pending: Future[None] | None = None
-                    for batch in _batches(self._prepared(decoders, 2 * BATCH), BATCH):
+                    for batch in _batches(self._prepared(decoders, AHEAD), BATCH):
                         ready, previews = self._encode(batch)
+                        batch.clear()  # its pixels are not needed while the next one is collected
                         if pending:
                             pending.result()
                             self.flying.clear()
@@ -238,14 +252,38 @@ class _Run:
                     if pending:
                         pending.result()
                 if gone := [id for id in getattr(self.origin, "gone", ()) if id in self.stored]:
-                    count = self.kb.catalog.remove_records(self.name, gone)
-                    self.removed = (("records of an earlier cut, now removed", count),)
+                    self.removed = (("records of an earlier cut, now removed", self._remove(gone)),)
+                if self.prune and (gone := self._vanished()):
+                    self.removed += (("records that had vanished, now removed", self._remove(gone)),)
             finally:
                 self.kb.catalog.retire()
                 self.kb.settle()  # what the catalog has, Chroma gets, however the run ends
             if self.embedded or not self.kb.spaces.null("texts", "text"):
                 self.kb.spaces.learn_nulls()
         return self.report()
+
+    def _remove(self, ids: list[str]) -> int:
+        self.kb.before_change()
+        return self.kb.catalog.remove_records(self.name, ids)
+
+    def _vanished(self) -> list[str]:
+        """Stored ids that the whole source did not yield; one that could only not be read is still there.
+
+        Raises `UsageError` when it yielded nothing at all: a disk that is not mounted looks like an empty folder.
+        """
+        unread = {str(where).partition("#")[0] for where, _ in getattr(self.origin, "problems", ())}
+
+        def was_read(id: str) -> bool:
+            file = id.partition("#")[0]
+            return unread.isdisjoint({file, *map(str, Path(file).parents)})
+
+        gone = [id for id in self.stored if id not in self.seen and was_read(id)]
+        if gone and not self.seen:
+            raise UsageError(
+                f"the source '{self.name}' yields nothing, so nothing of it was pruned.",
+                f"Is its disk there? To take it out: rsrag kb remove '{self.name}'",
+            )
+        return gone
 
     def _refuse_taken_name(self) -> None:
         root = _root(self.origin)
@@ -352,11 +390,11 @@ class _Run:
                 return None
         else:
             opened = open_scene(uri if "://" in uri else str(self.root / uri), self.kb.plugins)
-        scene = decoded(opened, PREVIEW_SIDE)
+        scene = opened if isinstance(opened.reader, DecodedReader) else decoded(opened, PREVIEW_SIDE)
         pixels = scene.rgb(PREVIEW_SIDE)
         digest = pixel_hash(pixels)
         preview = b"" if self.kb.preview_path(digest).exists() else _jpeg(pixels)
-        return _Image(uri, scene, digest, preview)
+        return _Image(uri, scene, digest, preview, pixels.nbytes)
 
     # -- encoding -----------------------------------------------------------------------------------
 
@@ -460,6 +498,7 @@ class _Run:
             partial.write_bytes(data)
             partial.replace(path)
         if not self.claimed:
+            self.kb.before_change()
             license = str(getattr(self.origin, "license", "") or "")
             root = _root(self.origin)
             self.kb.catalog.put_source(self.name, self.origin.name, self.role, root, license, self.options)
@@ -544,10 +583,12 @@ def _record_digest(record: Record, images: Sequence[str]) -> str:
 
 def _batches(items: Iterator[_Prepared], size: int) -> Iterator[list[_Prepared]]:
     batch: list[_Prepared] = []
+    held = 0
     for item in items:
         batch.append(item)
-        if len(batch) >= size:
+        held += sum(image.pixels for image in item.images)
+        if len(batch) >= size or held >= BATCH_BYTES:
             yield batch
-            batch = []
+            batch, held = [], 0
     if batch:
         yield batch

@@ -130,7 +130,7 @@ class GeoTool(Protocol):
     order), `kb` (a `Knowledge`), `pictures` (a `Path`: the folder it may write pictures to). All others are arguments.
     `applies` says from 0 to 1 how well it fits a query: from 0.4 on it is run by rule, and from 0.8 on the question
     asks for this very thing, so that its result leads the answer. Optional: `arguments(query)`, what the question
-    itself implies for a run by rule, such as {"index": "NDWI"}; and `asks`, what a person must agree to before it
+    itself implies for a run by rule, such as {"index": "NDWI"}, or a list of such for several runs; and `asks`, what a person must agree to before it
     runs: ("network",), ("write",)."""
 
     name: ClassVar[str]

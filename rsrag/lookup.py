@@ -17,11 +17,26 @@ MOST_FACTS = 4  # of one subject
 FACT_LANE = "fact"
 
 
-def with_facts(query: Query, kb: KnowledgeBase, hits: Sequence[Hit], subjects: Sequence[str]) -> list[Hit]:
+def with_facts(
+    query: Query, kb: KnowledgeBase, hits: Sequence[Hit], subjects: Sequence[str], *, guessed: bool = False
+) -> list[Hit]:
     """The hits, led by the chunks that hold what the question asks of `subjects`, each with those facts.
 
-    A fact stands on the chunk of its record that says it, else on the record's first.
+    A fact stands on the chunk of its record that says it, else on the record's first. Where nobody named the subjects
+    and they are only `guessed` from the hits, a figure of one is joined by that of another that has it too: then the
+    reader sees that it is not the figure of one alone.
     """
+    found = _with_facts(query, kb, hits, subjects)
+    led = [hit for hit in found if FACT_LANE in hit.lanes]
+    if guessed and led and len({hit.chunk.subject for hit in led}) == 1:
+        own = led[0].chunk.subject
+        holders = kb.holders_of(led[0].facts[0].attribute, query.where, query.exclude)
+        if others := [subject for subject in holders if subject != own]:
+            return _with_facts(query, kb, hits, [own, others[0]])
+    return found
+
+
+def _with_facts(query: Query, kb: KnowledgeBase, hits: Sequence[Hit], subjects: Sequence[str]) -> list[Hit]:
     subjects = list(dict.fromkeys(s for s in subjects if s))[:MOST_SUBJECTS]
     if not query.text.strip() or not subjects:
         return list(hits)

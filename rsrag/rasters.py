@@ -144,7 +144,8 @@ class RasterReader:
         with dataset(self._where) as source:
             data = self._pixels(source, look.bands, (height, width), exact=look.palette)
             # Of several bands each may reach the nodata value alone (a saturated red); a gap is where all do.
-            there = ~np.ma.getmaskarray(data).all(axis=0)
+            mask = np.ma.getmask(data)
+            there = np.ones(data.shape[1:], bool) if mask is np.ma.nomask else ~mask.all(axis=0)
             values = np.abs(data.data) if np.iscomplexobj(data.data) else data.data
             if look.palette:
                 table = np.zeros((256, 3), np.uint8)
@@ -153,11 +154,11 @@ class RasterReader:
                         table[index] = colour[:3]
                 values = table[np.minimum(values[0], 255)].transpose(2, 0, 1)
             elif look.stretch:
-                shown = np.broadcast_to(there, values.shape) & ~np.ma.getmaskarray(data)
+                shown = np.broadcast_to(there, values.shape) & ~mask
                 values = stretch(values, shown, self._between)
             elif look.scale > 1:
                 values = values * np.uint8(look.scale)
-        return as_rgb(np.where(there, values, np.uint8(0)))
+        return as_rgb(values if mask is np.ma.nomask else np.where(there, values, np.uint8(0)))
 
     def read(self, bands: tuple[int, ...] = ()) -> NDArray[np.float32]:
         return self._values(bands, (self._region.h, self._region.w), "fewer bands, max_side, window() or tiles()")
@@ -237,7 +238,8 @@ class RasterReader:
         how = Resampling.nearest if exact else Resampling.average
         self._check_work(len(bands), shape)
         window, out = Window(*self._region), (len(bands), *shape)
-        if not self._no_alpha:
+        full = all("all_valid" in (flag.name for flag in source.mask_flag_enums[b - 1]) for b in bands)
+        if not self._no_alpha and not full:
             return source.read(list(bands), window=window, out_shape=out, resampling=how, masked=True)
         data = source.read(list(bands), window=window, out_shape=out, resampling=how)
         return np.ma.masked_equal(data, source.nodata) if source.nodata is not None else np.ma.array(data)
@@ -252,7 +254,8 @@ class RasterReader:
 
         factor = max(self._region.h / shape[0], self._region.w / shape[1])
         level = max(n for n in self._levels if n <= max(1.0, factor * 1.01))
-        return self._region.w * self._region.h * count * int(np.dtype(self.facts["dtype"]).itemsize) / level**2
+        work: float = self._region.w * self._region.h * count * np.dtype(self.facts["dtype"]).itemsize / level**2
+        return work
 
     def _check_work(self, count: int, shape: tuple[int, int]) -> None:
         """A few kilobytes can hold 100,000 x 100,000 compressed zeros: work must be in proportion to the file."""

@@ -97,8 +97,8 @@ def retrieve(
     hits = fuse(found, {"subject": Traits(cosine=True), **traits})
     if join:
         # Where nothing is named or seen, the first hits show whether the figure is that of one subject or of many.
-        meant = [*named, *(s for s, _ in subjects)] or [hit.chunk.subject for hit in hits[:5]]
-        hits = with_facts(query, kb, hits, meant)
+        meant = [*named, *(s for s, _ in subjects)]
+        hits = with_facts(query, kb, hits, meant or [hit.chunk.subject for hit in hits[:5]], guessed=not meant)
     warnings: tuple[str, ...] = ()
     if reranker is not None:
         try:

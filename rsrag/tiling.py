@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 SMALLEST: Final = 16  # pixels; what is smaller shows nothing
 MOST: Final = 1_000_000  # tiles of one scene
-BLOCK_SIDE: Final = 2048
+BLOCK_SIDE: Final = 1536
 """Tiles are cut from squares of at most so many pixels: a file's own blocks lie under several tiles each."""
 _KEPT_BLOCKS: Final = 2
 _LOOKS: Final = 16  # how often along its side a tile is looked at to see whether it is blank
@@ -148,10 +148,16 @@ def _steady(scene: Scene) -> Scene:
         return scene
 
 
-def tile_count(scene: Scene, size: int, overlap: int = 0) -> int:
-    """How many tiles cover a scene. Raises `UsageError` for sizes that make no sense."""
+def check_sizes(size: int, overlap: int) -> None:
+    """Raise `UsageError` for tiles that cannot be cut."""
     if size < SMALLEST:
         raise UsageError(f"tiles of {size} pixels are too small.", f"Give {SMALLEST} or more; 256 to 1024 is usual.")
+    tile_starts(size, size, overlap)
+
+
+def tile_count(scene: Scene, size: int, overlap: int = 0) -> int:
+    """How many tiles cover a scene. Raises `UsageError` for sizes that make no sense."""
+    check_sizes(size, overlap)
     return len(tile_starts(scene.width, size, overlap)) * len(tile_starts(scene.height, size, overlap))
 
 

@@ -234,15 +234,18 @@ class Toolbox:
                 if fit < RUN_FROM or (tool.takes and not query.scenes):
                     continue
                 implied = getattr(tool.component, "arguments", None)
-                arguments = tool.validated(implied(query) if callable(implied) else {})
+                given = implied(query) if callable(implied) else {}
+                several = [given] if isinstance(given, Mapping) else list(given)
+                checked = [tool.validated(arguments) for arguments in several]
             except Exception as error:  # it costs itself
                 failed(tool.name, error)
                 continue
-            if tool.takes == "scene":
-                runs += [Run(tool, (letter,), (scene,), arguments, fit) for letter, scene in query.lettered]
-            else:
-                scenes = query.lettered if tool.takes else ()
-                runs.append(Run(tool, tuple(k for k, _ in scenes), tuple(s for _, s in scenes), arguments, fit))
+            for arguments in checked:
+                if tool.takes == "scene":
+                    runs += [Run(tool, (letter,), (scene,), arguments, fit) for letter, scene in query.lettered]
+                else:
+                    scenes = query.lettered if tool.takes else ()
+                    runs.append(Run(tool, tuple(k for k, _ in scenes), tuple(s for _, s in scenes), arguments, fit))
         if any(run.fit >= ASKED_FOR and run.tool.takes == "scenes" for run in runs):
             runs = [run for run in runs if run.fit >= ASKED_FOR]
         return sorted(runs, key=lambda run: (-run.fit, run.tool.name, run.letters))

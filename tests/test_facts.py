@@ -75,6 +75,33 @@ def test_the_fact_that_is_asked_for(question: str, value: object) -> None:
     assert (found[0][0].value if found else None) == value
 
 
+CODED = [
+    *(Fact("x", f"land cover type {n} (LC_Type{n})", n) for n in (1, 2, 5)),
+    *(Fact("x", f"surface reflectance of band {n} (SR_B{n})", n / 100) for n in (1, 3, 7)),
+    Fact("x", "surface eastward wind (ULML)", 7.6, "m/s", when="September 2020"),
+    Fact("x", "population (estimate)", 900),
+    Fact("x", "surface wind speed (SPEED)", 3.1, "m/s"),
+]
+
+
+@pytest.mark.parametrize(
+    ("question", "value"),
+    [
+        ("What is the land cover type 5 of Xsat?", 5),
+        ("Xsat: LC_Type2?", 2),
+        ("the surface reflectance of band 3 of Xsat", 0.03),
+        ("SR_B7 of Xsat", 0.07),
+        ("ULML of Xsat for September 2020", 7.6),
+        ("ULML of Xsat for September 2019", None),
+        ("How high is the wind speed at the place in this image?", 3.1),
+        ("what is the estimate of Xsat?", None),
+    ],
+)
+def test_codes_and_numbers_in_names_of_figures(question: str, value: object) -> None:
+    found = fitting(Asked.of(question, ["Xsat"]), CODED)
+    assert (found[0][0].value if found else None) == value
+
+
 def test_a_fact_reads_like_a_sentence() -> None:
     assert sentence("Xsat", FACTS[:1]) == "The swath width of Xsat is 290 km."
     assert sentence("Xsat", [FACTS[4]]) == "The mean NDVI of Xsat in March 2019 is 0.52."
@@ -140,3 +167,27 @@ def test_what_is_not_known_is_not_invented(landmarks: KnowledgeBase, question: s
 def test_a_figure_of_many_asks_which(landmarks: KnowledgeBase) -> None:
     answer = Assistant(landmarks).ask("What is the area in hectares?")
     assert answer.text.startswith("It depends on which one is meant") and "Birch Tower" in answer.text
+
+
+def test_a_figure_of_several_is_nobodys_even_when_one_is_found_alone(tmp_path: Path) -> None:
+    """The first hits may all be of one subject; what others have as well is not its alone."""
+
+    class Masts:
+        name = "masts"
+        label = "masts"
+        role = "reference"
+
+        def records(self) -> Iterator[Record]:
+            yield Record(
+                "m1", "m/1", "Elm Mast", "The mast height of all masts.", facts=(Fact("m/1", "mast height", 41, "m"),)
+            )
+            for n in range(40):
+                text = f"Something else about gravel and number {n}."
+                yield Record(f"g{n}", f"g/{n}", f"Gravel Pit {n}", text)
+            yield Record("m2", "m/2", "Oak Mast", "A tall thing.", facts=(Fact("m/2", "mast height", 57, "m"),))
+
+    with KnowledgeBase(tmp_path, FakeEncoder(), plugins=Plugins(external=False)) as kb:
+        kb.add(Masts())
+        answer = Assistant(kb).ask("What is the mast height?")
+        assert answer.status == "declined" and "Oak Mast" in answer.text and "Elm Mast" in answer.text
+        assert "41 m" in Assistant(kb).ask("What is the mast height of Elm Mast?").text

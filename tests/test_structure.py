@@ -28,6 +28,7 @@ ROWS: list[set[str]] = [
     {"interfaces"},
     {"geojson", "seasons", "spectral"},  # pure: geometries, months, what bands say
     {"chunking", "fusion", "confidence", "answering", "queries", "filtering", "transduction"},  # pure
+    {"references"},  # pure too: labels by images whose labels are known
     {"conversation"},  # pure too: what follow-ups mean and what is remembered
     {"evidence"},  # pure too; keys its evidence as the ledger of answering does
     {"hookspecs"},

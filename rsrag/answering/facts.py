@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Final
 
 from ..types import Fact
@@ -37,6 +38,17 @@ _LOWER: Final = re.compile(
     r"\b(?:in|of|during|for|last|this|each|every|by)\s+(january|february|march|april|may|june|july|august|september"
     r"|october|november|december)\b(?:\s+((?:1[6-9]|20)\d\d))?"
 )
+
+# "how high is the albedo" asks for a figure, and "the bridge in this image" for whatever the image shows.
+_FORM: Final = re.compile(
+    r"\bhow\s+(?:high|low|large|big|great|strong)\b(?=\s+(?:is|was|are|were)\s+the\b)", re.IGNORECASE
+)
+_SHOWN: Final = re.compile(
+    r"\b(?:the|this|that)\s+[\w-]+(?:\s+(?:shown|seen|visible))?\s+(?:in|on)\s+(?:this|the)\s+(?:image|picture|photo|scene)\b",
+    re.IGNORECASE,
+)
+_ORDINAL: Final = re.compile(r"(?<![\w.,-])\d{1,2}(?![\w.,]*\w)")
+_CODE: Final = re.compile(r"\(([^()\s]*[A-Z\d][^()\s]*)\)\s*$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,20 +94,22 @@ def time_of(fact: Fact) -> Time:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a question asks of a subject: the words that are not its name, and the time they are asked for."""
+    """What a question asks of a subject: the words that are not its name, the time they are asked for, and the small
+    whole numbers it names: "land cover type 5"."""
 
     words: tuple[Word, ...]
     times: tuple[Time, ...]
+    numbers: frozenset[str] = frozenset()
 
     @property
     def at_any_time(self) -> Asked:
         """The same, whenever it holds."""
-        return Asked(self.words, ())
+        return replace(self, times=())
 
     @classmethod
     def of(cls, text: str, names: Iterable[str]) -> Asked:
         """From a question about something called by one of `names`."""
-        plain = _LOWER.sub(" ", _WHEN.sub(" ", text))
+        plain = _FORM.sub(" ", _SHOWN.sub(" ", _LOWER.sub(" ", _WHEN.sub(" ", text))))
         called = {key for name in names for key in keys(name)}
         lex = lexicon()
         forms = lex.forms["number"] | lex.forms["when"] | lex.forms["list"]
@@ -104,7 +118,7 @@ class Asked:
             for w in question_words(plain)
             if w.key not in called and w.key not in lex.scene_words and w.key not in forms
         ]
-        return cls(tuple(words), tuple(times(text)))
+        return cls(tuple(words), tuple(times(text)), frozenset(_ORDINAL.findall(plain)))
 
 
 def fitting(asked: Asked, facts: Sequence[Fact]) -> list[tuple[Fact, float]]:
@@ -124,21 +138,39 @@ def fitting(asked: Asked, facts: Sequence[Fact]) -> list[tuple[Fact, float]]:
 
 def _fit(asked: Asked, fact: Fact) -> float:
     """How well an attribute is what is asked for, 0..1; every word of the question must be in it, or in the unit."""
-    lex = lexicon()
-    # A unit is asked for in words too: "how many days", "in hectares".
-    base = lex.units.get(fact.unit.lower(), (fact.unit,))[0]
-    units = [spelling for spelling, (other, _) in lex.units.items() if other == base]
-    there = [*keys(fact.attribute), *keys(fact.unit), *(stem(u) for u in units)]
-    shares = [cover([word], {word.key: 1.0}, there) for word in asked.words]
-    # "revisit time, two satellites" and "population (estimate)" are asked for by what stands first.
-    telling = [k for k in keys(_head(fact)) if k not in lex.stopwords]
-    telling = [k for k in telling if k not in lex.forms["number"]] or telling
-    if not telling or min(shares) == 0:
+    there, heads = _words_of(fact.attribute, fact.unit)
+    own = _ORDINAL.findall(fact.attribute)
+    if own and asked.numbers and asked.numbers.isdisjoint(own):  # "type 1" is not type 5
         return 0.0
-    words = {k: Word(k, k, (k,)) for k in telling}
-    told = cover(list(words.values()), dict.fromkeys(words, 1.0), [w.key for w in asked.words])
+    shares = []
+    for word in asked.words:
+        shares.append(cover([word], {word.key: 1.0}, there))
+        if shares[-1] == 0:  # most facts are not asked for, and there may be hundreds
+            return 0.0
+    keys_asked = [w.key for w in asked.words]
+    told = max((cover(list(w.values()), dict.fromkeys(w, 1.0), keys_asked) for w in heads if w), default=0.0)
     fit = (sum(shares) / len(shares) + told) / 2
     return fit if told >= LEAST_TOLD and fit >= LEAST_FIT else 0.0
+
+
+@lru_cache(maxsize=4096)
+def _words_of(attribute: str, unit: str) -> tuple[tuple[str, ...], tuple[dict[str, Word], ...]]:
+    """Everything that a question for an attribute may say, and the names of which it must say enough.
+
+    "revisit time, two satellites" and "population (estimate)" are asked for by what stands first, "surface albedo
+    (ALBEDO)" by its code as well.
+    """
+    lex = lexicon()
+    # A unit is asked for in words too: "how many days", "in hectares".
+    base = lex.units.get(unit.lower(), (unit,))[0]
+    units = [spelling for spelling, (other, _) in lex.units.items() if other == base]
+    code = _CODE.search(attribute)
+    heads = []
+    for name in (re.split(r"\s*[,(]", attribute)[0], code[1] if code else ""):
+        telling = [k for k in keys(name) if k not in lex.stopwords]
+        telling = [k for k in telling if k not in lex.forms["number"]] or telling
+        heads.append({k: Word(k, k, (k,)) for k in telling})
+    return (*keys(attribute), *keys(unit), *(stem(u) for u in units)), tuple(heads)
 
 
 def alike(facts: Sequence[tuple[Fact, float]]) -> list[Fact]:

@@ -16,6 +16,7 @@ from .facts import Asked, Time, alike, fitting, not_then, sentence, stated, time
 from .ledger import FAILED
 from .lexicon import lexicon
 from .passages import Limits, Passage, answer_part, corrected, unresolved
+from .quantities import quantities
 from .questions import Part, Question, understand
 from .scoring import Scored, weigh
 from .words import PlainLanguage, Word, question_words
@@ -26,6 +27,7 @@ _LOOSE = Limits(sure=0.0, fair=0.0, least_cover=0.0, least_similarity=-1.0)
 Status = Literal["answered", "partial", "declined"]
 _MOST_TOLD = 12  # sentences of tools, where the question is what a scene shows
 _SUPPORTS = 3
+_MOST_NUMBERS = 4  # in a sentence about one figure
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +63,9 @@ class _Reader:
         self.weights = weigh(self.question.words, language)
         self.labels = [label for _, vote in seen.votes_of(prompt) if (label := seen.labelled(vote))]
         texts = [e for e in prompt.evidence if e.kind == "text"]
-        own = [e for e in prompt.evidence if e.kind in ("tool", "scene")] if self.scenes else []
+        own = [e for e in prompt.evidence if e.kind in ("tool", "scene") and e.part != FAILED] if self.scenes else []
         self.all = candidates([*own, *texts])
+        self.done = seen.asked_for(prompt)
         self.taken: list[Scored] = []
         self.said: set[str] = set()
         self.steps: list[dict[str, Any]] = []
@@ -73,12 +76,12 @@ class _Reader:
         said: list[list[str]] = []
         statuses: list[str] = []
         gone = unresolved(self.question, self.prompt.evidence)
-        done = seen.asked_for(self.prompt)
+        done = self.done
         if done:
-            lines = list(dict.fromkeys(seen.said_by(done, self.prompt.history)))
-            said.append(lines)
+            said.append(seen.said_by(done, self.prompt.history))
             failed = [e for e in done if e.part == FAILED]
-            statuses.append("declined" if len(failed) == len(done) else "partial" if failed else "answered")
+            short = failed or all(seen.untold(e) for e in done)
+            statuses.append("declined" if len(failed) == len(done) else "partial" if short else "answered")
             self.steps.append({"tools": [e.title for e in done], "failed": [e.title for e in failed]})
         for place, part in enumerate(self.question.parts):
             if done and not self._beside(part):
@@ -87,7 +90,9 @@ class _Reader:
             if not step:
                 continue
             statuses.append(status)
-            said.append([line for line in step if line])
+            lines = [line for line in step if line]
+            # What was asked first and is known is said first.
+            said.insert(0, lines) if done and not place and status == "answered" else said.append(lines)
         status = _status(statuses)
         trace = {
             "parts": [{"text": p.text, "kinds": list(p.kinds), "elliptic": p.elliptic} for p in self.question.parts],
@@ -106,7 +111,8 @@ class _Reader:
         if self.scenes and not gone and (not part.elliptic or kinds & {"where", "near"}):
             if "identify" in kinds and not self._explained(part):
                 return self._identify(part)
-            if kinds & {"where", "near"} and (part.deictic or not part.words or place):
+            near = "near" in kinds and not self.question.names and seen.place_asked_for(self.prompt)
+            if near or (kinds & {"where", "near"} and (part.deictic or not part.words or place)):
                 return self._tools(part)
             if "describe" in kinds:
                 return self._tools(part) if not part.words else self._facts(part)
@@ -114,7 +120,7 @@ class _Reader:
         if of_file and not gone and seen.file_asked_for(self.prompt):
             return self._facts(part)
         if self.scenes and self.labels and (part.deictic or part.elliptic or not part.words):
-            return self._of_label(part)
+            return (None if gone else self._figures(part)) or self._of_label(part)
         if self.scenes and part.deictic and not self.labels and not self.question.names and self.prompt.votes:
             told = self._passages(part, gone) if seen.said_of_content(self.prompt) else ([""], "declined")
             return told if told[1] != "declined" else self._identify()
@@ -123,7 +129,16 @@ class _Reader:
     def _beside(self, part: Part) -> bool:
         """Whether a part asks for something else than what a tool has done: what the scene is, or where."""
         kinds = set(part.kinds)
-        return bool(self.scenes and (kinds & {"where", "near"} or ("identify" in kinds and not part.words)))
+        if not self.scenes:
+            return False
+        if kinds & {"where", "near"}:
+            return seen.place_asked_for(self.prompt)
+        # "How big is this?" may mean the image, whose file has told, or what it shows.
+        size = re.search(r"\bhow (?:big|large|wide|tall)\b", part.text, re.IGNORECASE) and part.deictic
+        shown = not any(re.search(rf"\b{word}s?\b", part.text, re.IGNORECASE) for word in lexicon().scene_words)
+        if size and shown and self.labels and seen.only_of_file(self.done):
+            return True
+        return "identify" in kinds and not part.words
 
     # -- a scene ------------------------------------------------------------------------------------
 
@@ -141,7 +156,7 @@ class _Reader:
             follows = any({"why", "tell_apart"} & set(p.kinds) for p in self.question.parts)
             if subject and not follows:
                 lines.extend(self._about(subject, "identify", 1 if len(self.prompt.votes) > 1 else 2))
-        if told := seen.said_of_content(self.prompt):
+        if told := seen.said_of_content(self.prompt, self.done):
             # What tools know of the scene stands whatever the pixels look like.
             lines.extend(told[:_MOST_TOLD])
             statuses = ["answered" if status == "answered" else "partial" for status in statuses] or ["partial"]
@@ -196,7 +211,7 @@ class _Reader:
 
     def _tools(self, part: Part) -> tuple[list[str], str]:
         """Where, near and describe: what the tools found, every sentence kept."""
-        said, known = seen.said_by_tools(self.prompt, part.kinds)
+        said, known = seen.said_by_tools(self.prompt, part.kinds, part.words)
         fresh = [s for s in said if s not in self.said]
         self.said.update(fresh)
         self.steps.append({"part": part.text, "kinds": list(part.kinds), "tool sentences": len(said), "known": known})
@@ -261,6 +276,8 @@ class _Reader:
         figures = None if gone else self._figures(part)
         if figures and figures[1] == "declined":
             return figures
+        if figures and not any(self._gives(candidate) for candidate in self.all):
+            return figures  # no sentence could say it better
         found = self.all if not part.elliptic or not self.taken else self._related()
         asked = self._leaning(part) if part.elliptic else part
         passage = self._search(asked, self._compared(part), found, self._subjects())
@@ -279,7 +296,7 @@ class _Reader:
         if gone:
             # An unknown name can never be answered by what is known of others.
             return [""], "declined"
-        if figures and not (status == "answered" and self._told(passage)):
+        if figures and not (status == "answered" and self._gives(passage.chosen[0].candidate)):
             return figures  # prose that gives the figure says it better
         lines = quotes([s.candidate for s in passage.chosen])
         if passage.conflict:
@@ -289,12 +306,13 @@ class _Reader:
             lines.append("The evidence does not answer the whole question.")
         return lines, status
 
-    def _told(self, passage: Passage) -> bool:
-        """Whether the best sentence of a passage gives one of the figures that were looked up."""
-        best = passage.chosen[0].candidate
-        return best.evidence.part != "fact" and any(
-            stated(best.text, fact) for e in self.prompt.evidence for fact in e.facts
-        )
+    def _gives(self, candidate: Candidate) -> bool:
+        """Whether a sentence states a figure that was looked up for its subject. A row of a table gives many, and says
+        none of them well."""
+        if candidate.evidence.part == "fact" or len(quantities(candidate.text)) > _MOST_NUMBERS:
+            return False
+        own = [e for e in self.prompt.evidence if e.facts and e.subject == candidate.evidence.subject]
+        return any(stated(candidate.text, fact) for e in own for fact in e.facts)
 
     def _search(self, part: Part, compared: str, found: Sequence[Candidate], subjects: set[str]) -> Passage:
         explained = any(p.elliptic and "why" in p.kinds for p in self.question.parts)

@@ -12,11 +12,12 @@ from .compose import a_name, cite, listed, name
 from .ledger import CAPTIONER, FAILED
 from .lexicon import lexicon
 from .sentences import sentences
-from .words import keys
+from .words import Word, keys
 
 ASKED_FOR = 0.8  # a tool that fits so well does what the question asks for (`interfaces.GeoTool`)
 _MARKER = re.compile(r"\s*\[(?:\d+|[A-Z])\]")
-_MOST_SAID = 9  # sentences of one result
+_MAY_ASK = 0.6  # a tool that fits so well does what the question may ask for
+_MOST_SAID = 12  # sentences of one result
 
 
 def votes_of(prompt: Prompt) -> list[tuple[str, SceneVote]]:
@@ -72,8 +73,11 @@ def _marks(numbers: Sequence[int]) -> str:
     return "".join(f"[{n}]" for n in numbers)
 
 
-def said_by_tools(prompt: Prompt, kinds: Sequence[str]) -> tuple[list[str], bool]:
-    """(cited sentences, whether a place is known): what tools and scene facts say to where, near or describe."""
+def said_by_tools(prompt: Prompt, kinds: Sequence[str], words: Sequence[Word] = ()) -> tuple[list[str], bool]:
+    """(cited sentences, whether a place is known): what tools and scene facts say to where, near or describe.
+
+    The sentences that hold most of the `words` stand for the rest, but for the first: "how far is the nearest airport?"
+    """
     place = bool({"where", "near"} & set(kinds))
     items = [e for e in prompt.evidence if e.kind == "tool" and _about_place(e) == place]
     if not place:
@@ -89,51 +93,78 @@ def said_by_tools(prompt: Prompt, kinds: Sequence[str]) -> tuple[list[str], bool
             cited = cite(text, (item.number,))
             if cited not in said:
                 said.append(cited)
+    asked = {key for word in words for key in keys(word.surface)}
+    held = [len(asked & set(keys(_MARKER.sub("", sentence)))) for sentence in said]
+    if place and any(held):
+        meant = [sentence for sentence, count in zip(said, held, strict=True) if count == max(held)]
+        said = list(dict.fromkeys([*meant, said[0]]))
     return said, known
 
 
 def asked_for(prompt: Prompt) -> list[Evidence]:
     """Results of tools that do just what the question asks for, or the reasons why there are none; where a scene lies
-    and what its file says have ways of their own."""
+    is told in a way of its own."""
     return [
         e
         for e in prompt.evidence
         if e.kind == "tool"
         and e.score >= ASKED_FOR
         and CAPTIONER not in e.via
-        and (e.part == FAILED or _by_name(e) or not (_about_place(e) or _about_file(e)))
+        and (e.part == FAILED or _by_name(e) or not _about_place(e))
     ]
 
 
 def file_asked_for(prompt: Prompt) -> bool:
-    """Whether the question fits what the scene's own file tells: its size, bands, resolution, date."""
+    """Whether the question may ask for what the scene's own file tells: its size, bands, resolution, date."""
     return any(
-        e.kind == "tool" and e.score >= ASKED_FOR and e.part != FAILED and _about_file(e) for e in prompt.evidence
+        e.kind == "tool" and e.score >= _MAY_ASK and e.part != FAILED and _about_file(e) for e in prompt.evidence
     )
+
+
+def place_asked_for(prompt: Prompt) -> bool:
+    """Whether the question asks where a scene lies or what lies around it, and a tool has looked."""
+    return any(e.kind == "tool" and e.score >= ASKED_FOR and _about_place(e) for e in prompt.evidence)
+
+
+def only_of_file(items: Sequence[Evidence]) -> bool:
+    """Whether results tell of a scene's file alone."""
+    return all(_about_file(item) for item in items)
+
+
+def untold(item: Evidence) -> bool:
+    """Whether a result begins with what the file does not tell."""
+    return _about_file(item) and item.text.startswith("The file does not say")
 
 
 def said_by(items: Sequence[Evidence], history: Sequence[Turn] = ()) -> list[str]:
     """Cited sentences of some results: of a few all that they say, of many the first sentence of each.
 
+    The first sentences, the verdicts, come before all others; a sentence of several results is said once for them.
     How something was measured, and its limits, are not told again in every turn of a conversation.
     """
     most = _MOST_SAID if len(items) <= 2 else 1
     before = {unmark(said) for turn in history for said in sentences(_MARKER.sub("", turn.answer))}
-    return [
-        cite(text, (item.number,))
-        for item in items
-        for place, sentence in enumerate(sentences(unmark(item.text))[:most])
-        if (text := " ".join(sentence.split())) not in before or not place
-    ]
+    verdicts: dict[str, list[int]] = {}
+    others: dict[str, list[int]] = {}
+    for item in items:
+        for place, sentence in enumerate(sentences(unmark(item.text))[:most]):
+            text = " ".join(sentence.split())
+            if not place:
+                verdicts.setdefault(text, []).append(item.number)
+            elif text not in before:
+                others.setdefault(text, []).append(item.number)
+    return [cite(text, numbers) for text, numbers in (verdicts | others).items()]
 
 
-def said_of_content(prompt: Prompt) -> list[str]:
-    """Cited sentences of tools that tell what a scene holds: neither where it lies nor what its file is."""
+def said_of_content(prompt: Prompt, told: Sequence[Evidence] = ()) -> list[str]:
+    """Cited sentences of tools that tell what a scene holds: neither where it lies nor what its file is. What was
+    `told` before is left out, and what failed."""
     items = [
         e
         for e in prompt.evidence
-        if e.kind == "tool" and CAPTIONER not in e.via and not _about_place(e) and not _about_file(e)
-    ]
+        if e.kind == "tool" and CAPTIONER not in e.via and e.part != FAILED and e not in told
+        and not _about_place(e) and not _about_file(e)
+    ]  # fmt: skip
     return [
         cite(" ".join(sentence.split()), (item.number,)) for item in items for sentence in sentences(unmark(item.text))
     ]

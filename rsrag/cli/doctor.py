@@ -104,7 +104,7 @@ def _store(session: Session) -> Iterator[Finding]:
                 "knowledge base",
                 False,
                 f"{detail}; the vector index lacks rows of {', '.join(short)}",
-                f"Remove {path / 'chroma'}: it is rebuilt from the catalog when the store is next opened.",
+                "`rsrag kb verify --repair` mends it from the catalog.",
             )
         else:
             yield Finding("knowledge base", True, detail)

@@ -135,6 +135,8 @@ def sweep(
     """
     session = session_of(context)
     options = _scoring(as_csv, as_json, convention)
+    fusions, alphas = _fusions(fusion), _numbers(alpha, "--alpha")
+    ks = [int(value) for value in _numbers(k, "-k", whole=True)]
     session.override(model=model, encoder=encoder, reranker=reranker)
     with _bench(session, task, data, set_, split, limit, seed, kb, tools, allow_self) as (bench, setup):
         from dataclasses import replace
@@ -149,9 +151,9 @@ def sweep(
         points = grid(
             replace(setup, workers=workers),
             [parse_lanes(text, known) for text in lanes or ["all"]],
-            _fusions(fusion),
-            _numbers(alpha, "--alpha"),
-            [int(v) for v in _numbers(k, "-k", whole=True)],
+            fusions,
+            alphas,
+            ks,
         )
         bar = Progress(session, "Asking")
         try:

@@ -6,9 +6,10 @@ from typing import Annotated, Any
 
 import typer
 
+from . import kb_care
 from .session import JsonOption, KbOption, Progress, Session, session_of
 
-app = typer.Typer(help="Knowledge bases: create, add, info, list, remove.", no_args_is_help=True)
+app = typer.Typer(help="Knowledge bases: make, fill, look into, check, copy.", no_args_is_help=True)
 
 
 @app.command("create")
@@ -47,6 +48,7 @@ def add(
     options: Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="The source's options.")] = None,
     source: Annotated[str, typer.Option(metavar="NAME", help="What to call it (default: the folder's name).")] = "",
     captioner: Annotated[str, typer.Option(help="Describe images that have no text with this captioner.")] = "",
+    prune: Annotated[bool, typer.Option("--prune", help="Remove what has vanished from the source.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Count what would be added; write nothing.")] = False,
     wait: Annotated[float | None, typer.Option(help="Seconds to wait for another writer.")] = None,
     kb: KbOption = "",
@@ -91,6 +93,7 @@ def add(
                 captioner=_captioner(session, captioner),
                 progress=bar,
                 dry_run=dry_run,
+                prune=prune,
                 **typed,
             )
         finally:
@@ -239,3 +242,6 @@ def remove(
             typer.confirm(f"Remove '{source}' from {store.path.name}?", abort=True, err=True)
         count = store.delete(source)
         typer.echo(f"Removed {count:,} records of '{source}'.")
+
+
+kb_care.add_to(app)

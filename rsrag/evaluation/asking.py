@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,8 +13,9 @@ from .. import turn
 from ..answering.citations import markers
 from ..answering.ledger import CAPTIONER
 from ..assistant import Assistant
-from ..classification import NEIGHBOURS, decided, distinct, label_vectors
+from ..classification import KnownImages, decided, distinct, label_vectors
 from ..errors import ModelError, SceneError, UsageError
+from ..references import Referees, References
 from ..retrieval import fusion, retrieve
 from ..scene import decoded, open_scene
 from ..toolbox import Toolbox
@@ -63,6 +65,7 @@ class Asker:
         self.view: Any = View(assistant.kb, wanted, cache)
         self.looks = "image-image" in wanted
         self._prompts: dict[tuple[str, ...], Any] = {}
+        self._judges: tuple[tuple[str, ...], References, Referees] | None = None
 
     def __call__(self, sample: Sample) -> Answered:
         """The answer to a question. Raises what the model raises, and `SceneError` for an image it cannot open."""
@@ -118,17 +121,28 @@ class Asker:
         return Prediction(ranking=tuple(ids)[:_RANKED])
 
     def _decided(self, scene: Scene, labels: Sequence[str], query: Query) -> Prediction:
-        """The label that the prompts, and with the lane image-image the nearest images, speak for."""
-        near: Sequence[Any] = ()
-        if self.looks:
-            # Images are not of any part; a label's neighbours are looked for among all.
-            query = query.with_(text="", task="classify", where=Filter())
-            near = self.view.search_vectors(query, "images", "scene", NEIGHBOURS, "image-image")
+        """The label that the prompts, and with the lane image-image the store's images of the labels, speak for."""
         kb, names = self.assistant.kb, tuple(distinct(labels))
         if names not in self._prompts:
             self._prompts[names] = label_vectors(kb.encoder, names)
-        found = decided(names, self._prompts[names], kb.scene_vector(scene), near, scene, kb.encoder)
+        prompts = self._prompts[names]
+        referees = self._referees(names, prompts, query.exclude) if self.looks else None
+        found = decided(names, prompts, kb.scene_vector(scene), referees, scene, kb.encoder)
         return Prediction(found.label, confidence=round(found.scores[0][1], 6))
+
+    def _referees(self, labels: tuple[str, ...], prompts: Any, exclude: Sequence[str]) -> Referees:
+        """Those of the labels, without the records that the guard keeps away; the last ones are remembered."""
+        if self._judges is None or self._judges[0] != labels:
+            references = self._images.showing(labels)
+            self._judges = labels, references, Referees(references, prompts)
+        _, references, referees = self._judges
+        if set(exclude).isdisjoint(references.records):
+            return referees
+        return Referees(references.without(exclude), prompts)
+
+    @cached_property
+    def _images(self) -> KnownImages:
+        return KnownImages(self.assistant.kb)
 
     def _turn(self, query: Query, excluded: Excluded) -> Answered:
         if not self.lanes and not self._reads and not self.setup.tools:

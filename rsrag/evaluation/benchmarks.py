@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -87,6 +88,11 @@ def choose(task: str, plugins: Plugins, options: Mapping[str, Any] | None = None
     options = {key: value for key, value in (options or {}).items() if value not in (None, "")}
     base = task.partition(":")[0]
     if base in plugins.offers("benchmark"):
+        given = {*options, *(["path"] if ":" in task else [])}
+        if lacking := [name for name in _needed(plugins.offers("benchmark")[base]) if name not in given]:
+            others = "".join(f" --set {name}=..." for name in lacking if name != "path")
+            hint = f"Give{' --data PATH' if 'path' in lacking else ''}{others}."
+            raise UsageError(f"benchmark '{base}' needs {' and '.join(lacking)}.", hint)
         made = plugins.create("benchmark", task, **options)
         return Chosen(made, options | ({"path": task.partition(":")[2]} if ":" in task else {}))
     path = Path(task).expanduser()
@@ -95,6 +101,14 @@ def choose(task: str, plugins: Plugins, options: Mapping[str, Any] | None = None
         return Chosen(FileBenchmark(path, **given), {"path": path.name})
     known = ", ".join(sorted(plugins.offers("benchmark")))
     raise UsageError(f"there is no benchmark and no file called '{task}'.", f"Benchmarks are {known}; or give a file.")
+
+
+def _needed(cls: type[Any]) -> list[str]:
+    """The options without a default."""
+    if cls.__init__ is object.__init__:
+        return []
+    parameters = inspect.signature(cls).parameters.values()
+    return [p.name for p in parameters if p.default is p.empty and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
 
 
 def drawn(chosen: Chosen, split: str = "", limit: int = 0, seed: int = 0) -> list[Sample]:

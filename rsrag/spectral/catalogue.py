@@ -151,16 +151,24 @@ def find_index(name: str) -> Index:
 
 def index_in(text: str) -> Index | None:
     """The first index that a text names: by short name ("NDWI", "ndwi" where that is no other word), or in words."""
+    return next(iter(indices_in(text)), None)
+
+
+def indices_in(text: str) -> list[Index]:
+    """All indices that a text names by short name, in its order; without any, the one that it names in words."""
     every = catalogue()
     computing = _COMPUTING.search(text) is not None
+    named: list[str] = []
     for word in re.findall(r"[A-Za-z][A-Za-z0-9]*", text):
         if word in every and (computing or (len(word) > 2 and word not in _ALSO_ELSE)):
-            return every[word]
-        if (len(word) > 3 or word in ("evi", "nbr")) and (found := _by_key().get(_key(word), ())):
-            return every[found[0]]
-    plain = _key(text)
-    titles = sorted((key for key in _by_key() if len(key) > 9 and key in plain), key=len)
-    return every[_by_key()[titles[-1]][0]] if titles else None
+            named.append(word)
+        elif (len(word) > 3 or word in ("evi", "nbr")) and (found := _by_key().get(_key(word), ())):
+            named.append(found[0])
+    if not named:
+        plain = _key(text)
+        titles = sorted((key for key in _by_key() if len(key) > 9 and key in plain), key=len)
+        named = [_by_key()[key][0] for key in titles[-1:]]
+    return [every[name] for name in dict.fromkeys(named)]
 
 
 # Short names that are also something else (an instrument, a programme, units) count where an index is spoken of.

@@ -22,6 +22,8 @@ from ..types import BBox, Chunk, Fact, Provenance, Record
 from .filters import Condition, Demand, Sql, as_number, facet_values
 from .migrations import SCHEMA_VERSION, migrate, month_bits
 from .places import to_wkb
+from .snapshots import copy_database
+from .soundness import sqlite_damage
 from .words import spellings
 
 if TYPE_CHECKING:
@@ -88,15 +90,11 @@ class Catalog:
 
     def _refuse_strangers(self) -> None:
         """Look at the header before SQLite does: opening alone would already change another program's file."""
+        if why := sqlite_damage(self.path):
+            raise damaged(self.path, why)
         with self.path.open("rb") as stream:
-            header = stream.read(100)
-        if header[:16] != b"SQLite format 3\0":
-            raise StoreError(
-                f"the catalog {self.path} is damaged or no database.",
-                "Restore it from a copy, or choose another folder; nothing was changed.",
-            )
-        if int.from_bytes(header[68:72], "big") != APPLICATION_ID:
-            raise StoreError(f"{self.path} is not an rsrag catalog.", "Choose another folder; nothing was changed.")
+            if int.from_bytes(stream.read(72)[68:], "big") != APPLICATION_ID:
+                raise StoreError(f"{self.path} is not an rsrag catalog.", "Choose another folder; nothing was changed.")
 
     def _set_up(self, new: bool) -> None:
         if new:
@@ -128,6 +126,8 @@ class Catalog:
             # Another process may have done it while this one waited for the transaction.
             version = int(db.execute("PRAGMA user_version").fetchone()[0])
             if version < SCHEMA_VERSION:
+                # Through a connection of its own, which sees what was there before this transaction.
+                copy_database(self.path, self.path.parent, f"before-schema-{SCHEMA_VERSION}", automatic=True)
                 migrate(db, version)
                 _bump(db)
             return max(version, SCHEMA_VERSION)
@@ -161,8 +161,10 @@ class Catalog:
         if self.path.exists() and self.read_only:
             # WAL needs a writable folder even to read; nobody can write there, so nothing can change either.
             uri = f"file:{quote(str(self.path))}?mode=ro&immutable=1"
-            return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
-        connection = sqlite3.connect(self.path, timeout=30, isolation_level=None, check_same_thread=False)
+            return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, factory=_Connection)
+        connection = sqlite3.connect(
+            self.path, timeout=30, isolation_level=None, check_same_thread=False, factory=_Connection
+        )
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute("PRAGMA foreign_keys = ON")
@@ -297,7 +299,7 @@ class Catalog:
         """Write a batch in one transaction; a record that exists is replaced with all its chunks."""
         with self.write() as db:
             for record, version, chunks in batch.records:
-                self._drop_records(db, "source = ? AND id = ?", (batch.source, record.id))
+                self.drop_records(db, "source = ? AND id = ?", (batch.source, record.id))
                 self._insert(db, batch.source, record, version, chunks)
             db.executemany(
                 "INSERT OR IGNORE INTO vectors (space, content_hash, vector) VALUES (?, ?, ?)",
@@ -375,7 +377,8 @@ class Catalog:
             if record.footprint:
                 db.execute("INSERT INTO footprints VALUES (?, ?)", (rowid, to_wkb(record.footprint)))
 
-    def _drop_records(self, db: sqlite3.Connection, where: str, arguments: Sequence[Any]) -> int:
+    def drop_records(self, db: sqlite3.Connection, where: str, arguments: Sequence[Any]) -> int:
+        """Inside a transaction: take records out with all that hangs on them; returns how many there were."""
         rows = [row[0] for row in db.execute(f"SELECT rowid FROM records WHERE {where}", arguments)]
         for rowid in rows:
             db.execute(
@@ -409,14 +412,14 @@ class Catalog:
     def remove_records(self, source: str, ids: Sequence[str]) -> int:
         """Remove records of a source; returns how many there were. The caller retires their vectors."""
         with self.write() as db:
-            count = sum(self._drop_records(db, "source = ? AND id = ?", (source, id)) for id in ids)
+            count = sum(self.drop_records(db, "source = ? AND id = ?", (source, id)) for id in ids)
             _bump(db)
         return count
 
     def remove_source(self, name: str) -> int:
         """Remove a source with all its records; returns how many there were."""
         with self.write() as db:
-            count = self._drop_records(db, "source = ?", (name,))
+            count = self.drop_records(db, "source = ?", (name,))
             db.execute("DELETE FROM sources WHERE name = ?", (name,))
             _bump(db)
         return count
@@ -445,11 +448,38 @@ class Catalog:
             db.executemany("DELETE FROM departed WHERE space = ? AND content_hash = ?", [(space, h) for h in hashes])
             _bump(db)
 
-    def unindex_all(self) -> None:
-        """Chroma is to be filled again from scratch."""
+    def index_folder(self) -> str:
+        """The folder beside the catalog that holds the vector index readers use."""
+        return self.meta("index") or "chroma"
+
+    def use_index(self, folder: str) -> None:
+        """From now on readers use another index, which has every vector."""
         with self.write() as db:
-            db.execute("UPDATE vectors SET indexed = 0")
+            db.execute("INSERT OR REPLACE INTO meta VALUES ('index', ?)", (folder,))
+            db.execute("UPDATE vectors SET indexed = 1 WHERE indexed = 0")
             db.execute("DELETE FROM departed")
+            db.execute("DELETE FROM meta WHERE key = 'compare'")
+            _bump(db)
+
+    def compare_again(self, space: str, indexed: set[str]) -> tuple[int, int]:
+        """Note what Chroma, which has the rows `indexed`, still has to learn of a space: (missing, superfluous)."""
+        rows = self.db.execute("SELECT rowid, content_hash FROM vectors WHERE space = ?", (space,)).fetchall()
+        missing = [rowid for rowid, digest in rows if digest not in indexed]
+        extra = indexed - {digest for _, digest in rows}
+        with self.write() as db:
+            db.executemany("UPDATE vectors SET indexed = 0 WHERE rowid = ?", [(rowid,) for rowid in missing])
+            db.executemany("INSERT OR IGNORE INTO departed VALUES (?, ?)", [(space, digest) for digest in extra])
+        return len(missing), len(extra)
+
+    def rows_after(self, space: str, after: int, limit: int) -> list[tuple[int, str, NDArray[np.float32]]]:
+        """Up to `limit` (rowid, content hash, vector) of a space in the order of rowids, beginning beyond `after`."""
+        import numpy as np
+
+        rows = self.db.execute(
+            "SELECT rowid, content_hash, vector FROM vectors WHERE space = ? AND rowid > ? ORDER BY rowid LIMIT ?",
+            (space, after, limit),
+        )
+        return [(rowid, digest, np.frombuffer(blob, np.float32)) for rowid, digest, blob in rows]
 
     def is_settled(self) -> bool:
         """Whether Chroma has been told everything."""
@@ -638,6 +668,27 @@ class Catalog:
 
     def facet_keys(self) -> list[str]:
         return self._different("key")
+
+
+class _Connection(sqlite3.Connection):
+    """Says of a damaged file what to do about it."""
+
+    def execute(self, sql: str, parameters: Any = ()) -> sqlite3.Cursor:
+        try:
+            return super().execute(sql, parameters)
+        except sqlite3.DatabaseError as error:
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+                path = self.cursor().execute("PRAGMA database_list").fetchone()[2]
+                raise damaged(Path(path), f"is damaged ({error})") from error
+            raise
+
+
+def damaged(path: Path, why: str) -> StoreError:
+    """The error of a catalog that is not sound, with the way out."""
+    return StoreError(
+        f"the catalog {path} {why}.",
+        f"Nothing was changed. `rsrag kb restore --kb {path.parent}` takes the last backup and keeps the damaged file.",
+    )
 
 
 def _chunk(row: Sequence[Any]) -> Chunk:

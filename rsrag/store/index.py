@@ -7,19 +7,34 @@ else stay in the catalog, which makes writing 7 times faster than with documents
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import StoreError
+from .soundness import index_damage
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
 
+LOOKS = 3
+"""A folder that another process is writing may look damaged for a moment; so often it is looked at."""
+
+
+class IndexDamaged(StoreError):
+    """The folder of the index is missing or damaged, or Chroma fails on it: to be rebuilt from the catalog."""
+
+
 class VectorIndex:
-    """Chroma in a folder. Opened on first use; `reopen()` after another process wrote."""
+    """Chroma in a folder. Opened on first use; `reopen()` after another process wrote.
+
+    Its files are looked over before Chroma reads them, since a damaged graph would crash the process. Every method
+    raises `IndexDamaged` where they are not sound; only `put` makes a folder that is not there.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -43,22 +58,41 @@ class VectorIndex:
         except Exception:  # whoever needs it opens it again and gets the error
             self._opening = None
 
-    def _open(self) -> Any:
+    def _open(self, create: bool = False) -> Any:
         with self._lock:
             if self._client is None:
+                if not create or (self.path / "chroma.sqlite3").exists():
+                    self._look_over()
                 import chromadb
                 from chromadb.config import Settings
 
-                try:
+                with self._calling():
                     self._client = chromadb.PersistentClient(
                         str(self.path), settings=Settings(anonymized_telemetry=False, allow_reset=False)
                     )
-                except Exception as error:
-                    raise StoreError(
-                        f"the vector index {self.path} cannot be opened ({str(error).splitlines()[0]}).",
-                        "Remove that folder: it is rebuilt from the catalog at the next write.",
-                    ) from error
             return self._client
+
+    def _look_over(self) -> None:
+        for look in range(LOOKS):
+            if not (why := index_damage(self.path, deep=True)):
+                return
+            if look + 1 < LOOKS:
+                time.sleep(0.1)
+        raise self._damaged(why)
+
+    def _damaged(self, why: str) -> IndexDamaged:
+        return IndexDamaged(f"the vector index {self.path} {why}.", "`rsrag kb rebuild` makes it anew.")
+
+    @contextmanager
+    def _calling(self) -> Iterator[None]:
+        """What Chroma raises as `IndexDamaged`; a panic in its core is no `Exception`."""
+        try:
+            yield
+        except (IndexDamaged, KeyboardInterrupt, SystemExit, GeneratorExit):
+            raise
+        except BaseException as error:
+            said = (str(error).splitlines() or [type(error).__name__])[0]
+            raise self._damaged(f"cannot be used ({said[:200]})") from error
 
     def _collection(self, space: str) -> Any:
         client = self._open()
@@ -69,11 +103,15 @@ class VectorIndex:
                 )
             return self._collections[space]
 
-    def reopen(self) -> None:
-        """Forget what was cached: Chroma keeps one client per path and shows it nothing another process wrote."""
+    def reopen(self, path: Path | None = None) -> None:
+        """Forget what was cached: Chroma keeps one client per path and shows it nothing another process wrote.
+
+        `path` is where the index is from now on, if elsewhere.
+        """
         if (opening := self._opening) is not None:
             opening.join()
         with self._lock:
+            self.path = path or self.path
             if self._client is not None:
                 from chromadb.api.shared_system_client import SharedSystemClient
 
@@ -81,26 +119,34 @@ class VectorIndex:
                 self._client = self._opening = None
                 self._collections.clear()
 
-    close = reopen
-
-    def max_batch(self) -> int:
-        return int(self._open().get_max_batch_size())
+    def close(self) -> None:
+        """Let go of its files; the next use opens them again."""
+        self.reopen()
 
     def count(self, space: str) -> int:
-        return int(self._collection(space).count())
+        with self._calling():
+            return int(self._collection(space).count())
+
+    def ids(self, space: str) -> set[str]:
+        """The ids of all rows."""
+        with self._calling():
+            return set(self._collection(space).get(include=[])["ids"])
 
     def put(self, space: str, ids: Sequence[str], vectors: NDArray[np.float32]) -> None:
         """Write rows; an id that exists is replaced. `vectors` is (n, dim)."""
-        limit = self.max_batch()
-        for start in range(0, len(ids), limit):
-            self._collection(space).upsert(
-                ids=list(ids[start : start + limit]), embeddings=vectors[start : start + limit]
-            )
+        with self._calling():
+            limit = int(self._open(create=True).get_max_batch_size())
+            for start in range(0, len(ids), limit):
+                self._collection(space).upsert(
+                    ids=list(ids[start : start + limit]), embeddings=vectors[start : start + limit]
+                )
 
     def remove(self, space: str, ids: Sequence[str]) -> None:
-        limit = self.max_batch()
-        for start in range(0, len(ids), limit):
-            self._collection(space).delete(ids=list(ids[start : start + limit]))
+        """Take rows out; ids that are not there are passed over."""
+        with self._calling():
+            limit = int(self._open().get_max_batch_size())
+            for start in range(0, len(ids), limit):
+                self._collection(space).delete(ids=list(ids[start : start + limit]))
 
     def query(
         self, space: str, vector: NDArray[np.float32], k: int, ids: Sequence[str] | None = None
@@ -108,9 +154,11 @@ class VectorIndex:
         """The `k` nearest (id, cosine), best first; only among `ids` where given. `vector` is (dim,)."""
         if k < 1 or (ids is not None and not ids):
             return []
-        result = self._collection(space).query(
-            query_embeddings=vector[None, :], n_results=k, include=["distances"], **({"ids": list(ids)} if ids else {})
-        )
+        among = {"ids": list(ids)} if ids else {}
+        with self._calling():
+            result = self._collection(space).query(
+                query_embeddings=vector[None, :], n_results=k, include=["distances"], **among
+            )
         return [(i, 1.0 - float(d)) for i, d in zip(result["ids"][0], result["distances"][0], strict=True)]
 
 

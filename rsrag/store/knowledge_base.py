@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +13,18 @@ from typing import TYPE_CHECKING, Any
 from ..errors import StoreError, UsageError
 from ..plugins import Plugins
 from ..types import Chunk, IngestReport, PathLike
-from .catalog import Catalog, StoredSource
-from .index import VectorIndex
+from .catalog import Catalog, StoredSource, damaged
+from .index import IndexDamaged, VectorIndex
 from .lock import WriterLock
+from .portable import export
+from .portable_in import import_
+from .rebuild import compare, rebuild
 from .roots import resolve
 from .search import Searches
+from .snapshots import Snapshot, before_change, keep_preview, take
+from .soundness import index_damage, pages_damage
 from .spaces import SPACES, Spaces
+from .verify import Verdict, verify
 
 if TYPE_CHECKING:
     from langchain_core.retrievers import BaseRetriever
@@ -73,7 +79,7 @@ class KnowledgeBase(Searches):
                     f"the folder {self.path} cannot be made ({error.strerror}).", "Choose one that you can write to."
                 ) from error
         self.catalog = Catalog(self.path / "catalog.sqlite", create=create)
-        self.index = VectorIndex(self.path / "chroma")
+        self.index = VectorIndex(self.path / self.catalog.index_folder())
         self.spaces = Spaces(self.catalog, self.plugins, encoder, text_encoder, encoder_options, self.path)
         super().__init__()
         if encoder is not None or text_encoder is not None:
@@ -112,18 +118,27 @@ class KnowledgeBase(Searches):
         captioner: Any = None,
         progress: Callable[[int, int | None, str], None] | None = None,
         dry_run: bool = False,
+        prune: bool = False,
         **options: Any,
     ) -> IngestReport:
         """Add a path, a source (name or instance) or a LangChain loader; see `rsrag.ingest.add`.
 
         Doing it twice changes nothing. `source` is the name it goes by (default: the folder's, say), `kind` a
         kind of source where guessing is not wanted, `options` that source's options. `progress` is called with
-        (records done, records in all or None, what is being done).
+        (records done, records in all or None, what is being done). `prune` removes what the source no longer yields.
         """
         from ..ingest import add
 
         return add(
-            self, what, source=source, kind=kind, captioner=captioner, progress=progress, dry_run=dry_run, **options
+            self,
+            what,
+            source=source,
+            kind=kind,
+            captioner=captioner,
+            progress=progress,
+            dry_run=dry_run,
+            prune=prune,
+            **options,
         )
 
     @contextmanager
@@ -134,8 +149,22 @@ class KnowledgeBase(Searches):
             self._refresh()
             yield
 
+    def before_change(self) -> None:
+        """Keep a copy of the catalog before it changes, unless the last is recent. The caller holds `writer()`.
+
+        Raises `StoreError`, before anything is written, when the catalog is damaged.
+        """
+        before_change(self)
+
     def settle(self) -> None:
         """Bring Chroma up to date with the catalog. Safe to repeat, and to interrupt. The caller holds `writer()`."""
+        try:
+            self._send()
+        except IndexDamaged as error:
+            self._mend(error)
+        self._generation = self.catalog.generation()
+
+    def _send(self) -> None:
         import numpy as np
 
         for space in SPACES:
@@ -145,30 +174,83 @@ class KnowledgeBase(Searches):
             if gone := self.catalog.departed(space):
                 self.index.remove(space, gone)
                 if space == "images":
-                    for digest in gone:
-                        self.preview_path(digest).unlink(missing_ok=True)
+                    self._drop_previews(gone)
                 self.catalog.forget_departed(space, gone)
-        self._generation = self.catalog.generation()
+
+    def _drop_previews(self, hashes: Sequence[str]) -> None:
+        for digest in hashes:
+            keep_preview(self.path, self.preview_path(digest))
 
     def _settle_on_open(self) -> None:
-        """Finish what an interrupted run left between catalog and Chroma, unless somebody is writing now."""
+        """Finish what an interrupted run left, and mend a damaged index, unless somebody is writing now."""
         if self.catalog.read_only:
             return
-        if self.spaces and not (self.path / "chroma" / "chroma.sqlite3").exists() and self.catalog.space_counts():
-            log.warning("the vector index of %s is missing and is rebuilt from the catalog.", self.path)
-            with self.writer():
-                self.catalog.retire()
-                self.catalog.unindex_all()
+        lock_file = self.path / "writer.lock"
+        abandoned = lock_file.exists() and lock_file.stat().st_size > 0
+        indexed = bool(self.catalog.count("(SELECT 1 FROM vectors WHERE indexed LIMIT 1)"))
+        why = index_damage(self.index.path) if indexed else ""
+        if not (abandoned or why or self.catalog.meta("compare") or not self.catalog.is_settled()):
+            return
+        lock = WriterLock(lock_file, 0)
+        if not lock.try_acquire():
+            return  # whoever writes does it
+        try:
+            self._refresh()
+            if lock.abandoned and (pages := pages_damage(self.catalog.db)):
+                raise damaged(self.catalog.path, f"is damaged ({pages})")
+            self.catalog.retire()
+            if why and (why := index_damage(self.index.path)):
+                self._mend(IndexDamaged(f"the vector index {self.index.path} {why}."))
+            elif lock.abandoned or self.catalog.meta("compare"):
+                compare(self)
+            else:
                 self.settle()
-        elif not self.catalog.is_settled():
-            lock = WriterLock(self.path / "writer.lock", 0)
-            if lock.try_acquire():
-                try:
-                    self._refresh()
-                    self.catalog.retire()
-                    self.settle()
-                finally:
-                    lock.release()
+        finally:
+            lock.release()
+
+    def _mend(self, error: IndexDamaged) -> None:
+        """Make the index anew where it is still the one that failed, and say so in one line."""
+        if self.catalog.read_only:
+            raise error
+        failed = self.index.path
+        with self.writer():
+            if self.path / self.catalog.index_folder() == failed:
+                log.warning("%s It is made anew from the catalog.", error.message)
+                self.catalog.retire()
+                rebuild(self)
+
+    def rebuild(self, progress: Callable[[int, int | None, str], None] | None = None) -> int:
+        """Make the vector index anew from the catalog, embedding nothing; returns the number of vectors.
+
+        Readers keep the old index until the new one is whole. An interrupted run is resumed by doing it again.
+        """
+        with self.writer():
+            self.catalog.retire()
+            return rebuild(self, progress)
+
+    def snapshot(self, name: str) -> Snapshot:
+        """Keep a copy of the catalog under a name; see `rsrag.store.snapshots`."""
+        return take(self, name)
+
+    def export(
+        self,
+        folder: PathLike,
+        *,
+        sources: Sequence[str] | None = None,
+        progress: Callable[[int, int | None, str], None] | None = None,
+    ) -> dict[str, int]:
+        """Write what it holds as plain files into a new folder; see `rsrag.store.portable`."""
+        return export(self, Path(folder), sources, progress)
+
+    def import_(
+        self, folder: PathLike, *, progress: Callable[[int, int | None, str], None] | None = None
+    ) -> dict[str, int]:
+        """Take in what `export` wrote; see `rsrag.store.portable_in`."""
+        return import_(self, Path(folder), progress)
+
+    def verify(self, *, repair: bool = False, samples: int = 100) -> Verdict:
+        """Compare catalog, vector index and previews; see `rsrag.store.verify.verify`."""
+        return verify(self, repair=repair, samples=samples)
 
     def delete(self, source: str) -> int:
         """Remove a source with everything that came from it; returns the number of records removed."""
@@ -176,6 +258,7 @@ class KnowledgeBase(Searches):
             names = ", ".join(s.name for s in self.catalog.sources()) or "none"
             raise UsageError(f"there is no source called '{source}'.", f"There are: {names}.")
         with self.writer():
+            self.before_change()
             count = self.catalog.remove_source(source)
             self.catalog.retire()
             self.settle()

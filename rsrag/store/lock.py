@@ -39,6 +39,8 @@ class WriterLock:
     def __init__(self, path: Path, wait: float) -> None:
         self.path = path
         self.wait = wait
+        self.abandoned = False
+        """Whether the writer before this one died while it held the lock: it left its number behind."""
         with self._guard:
             self._thread = self._threads.setdefault(path, threading.RLock())
 
@@ -63,6 +65,7 @@ class WriterLock:
                 self._thread.release()
                 return False
             try:
+                self.abandoned = os.fstat(descriptor).st_size > 0
                 os.ftruncate(descriptor, 0)
                 os.write(descriptor, str(os.getpid()).encode())
             except OSError as error:  # a full disk
@@ -75,6 +78,7 @@ class WriterLock:
     def release(self) -> None:
         depth, descriptor = self._depth[self.path]
         if depth == 1:
+            os.ftruncate(descriptor, 0)
             os.close(descriptor)  # closing drops the lock
             del self._depth[self.path]
         else:

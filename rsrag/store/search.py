@@ -16,7 +16,7 @@ from ..filtering import demands
 from ..types import Chunk, Fact, Filter, Hit, Query, Scene
 from .catalog import Catalog
 from .filters import Condition, condition
-from .index import ExactIndex, VectorIndex
+from .index import ExactIndex, IndexDamaged, VectorIndex
 from .nearness import grown, kilometres
 from .places import beside_box, touching_circle, touching_polygon
 from .spaces import KIND, Space, Spaces
@@ -128,7 +128,12 @@ class Searches:
         k = max(k, _LEAST_DEPTH)
         best: dict[str, float] = {}
         for vector in vectors:
-            for digest, cosine in self._nearest(space, vector, k, where):
+            try:
+                nearest = self._nearest(space, vector, k, where)
+            except IndexDamaged as error:
+                self._mend(error)
+                nearest = self._nearest(space, vector, k, where)
+            for digest, cosine in nearest:
                 if cosine > best.get(digest, -2.0):
                     best[digest] = cosine
         order = sorted(best, key=lambda d: (-best[d], d))
@@ -144,6 +149,8 @@ class Searches:
         import numpy as np
 
         exact = self._exact(space)
+        if exact is None and not self.catalog.db.execute("SELECT 1 FROM vectors WHERE space = ?", (space,)).fetchone():
+            return []
         if exact is not None:
             wanted = None if where.is_trivial else self.catalog.hashes(KIND[space], where)
             return exact.query(vector, k, wanted)
@@ -285,6 +292,18 @@ class Searches:
             facts.append(Fact(subject, attribute, figure, unit, when))
         return [(subject, list(names), facts) for subject, (names, facts) in found.items() if facts]
 
+    def holders_of(self, attribute: str, where: Filter, exclude: Sequence[str] = (), most: int = 2) -> list[str]:
+        """Up to `most` subjects that have a fact of this attribute."""
+        cond = self.condition(replace(where, parts=()), exclude)
+        rows = self.catalog.db.execute(
+            f"""SELECT DISTINCT r.subject FROM facts f JOIN records r ON r.rowid = f.record
+                JOIN sources s ON s.name = r.source
+                JOIN chunks c ON c.rowid = (SELECT min(rowid) FROM chunks WHERE record = r.rowid)
+                WHERE f.attribute = ? AND {cond.sql} LIMIT ?""",
+            (attribute, *cond.arguments, most),
+        )
+        return [subject for (subject,) in rows]
+
     def count_kept(self, where: Filter) -> tuple[int, int]:
         """(chunks that a filter leaves, chunks in all)."""
         return self.catalog.count_chunks(self.condition(where)), len(self)
@@ -347,6 +366,10 @@ class Searches:
 
     # -- inside -----------------------------------------------------------------------------------
 
+    def _mend(self, error: IndexDamaged) -> None:
+        """Make the vector index sound again, or raise."""
+        raise error
+
     def _exact(self, space: Space) -> ExactIndex | None:
         """All vectors of a small space, read from the catalog once per change; None for a larger one."""
         with self._lock:
@@ -365,7 +388,7 @@ class Searches:
         if generation != self._generation:
             with self._lock:
                 self.spaces.reload()
-                self.index.reopen()
+                self.index.reopen(self.catalog.path.parent / self.catalog.index_folder())
                 self._generation = generation
 
     def _query_vectors(self, query: Query, space: Space, by: str) -> list[NDArray[np.float32]]:

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Final
 
 from rsrag import Fact, Record, Sample, UsageError, create
 
+KINDS: Final = ("year", "month", "elsewhen", "stranger", "nobody", "image")
 YEARLY: Final = (
     "What is the {what} of {name}?",
     "How high is the {what} at {name}?",
@@ -42,16 +43,20 @@ class FactsBenchmark:
 
     `count` landmarks are drawn by `seed` (0: all), and `each` questions of every kind are made for them. `views` is a
     folder with another image of each landmark than the one in the knowledge, named by its ID; without it no question
-    is asked by image. Ids begin with the kind: "month/17/0".
+    is asked by image. `kinds` keeps some of year, month, elsewhen, stranger, nobody, image. Ids begin with the kind:
+    "month/17/0".
     """
 
     name: ClassVar[str] = "facts"
 
     def __init__(
-        self, path: str | Path, views: str | Path = "", count: int = 300, each: int = 1, seed: int = 0
+        self, path: str | Path, views: str | Path = "", count: int = 300, each: int = 1, seed: int = 0, kinds: str = ""
     ) -> None:
         self._path, self._views = Path(path).expanduser(), views
         self.count, self.each, self.seed = count, each, seed
+        self.kinds = tuple(kind.strip() for kind in kinds.split(",") if kind.strip())
+        if unknown := [kind for kind in self.kinds if kind not in KINDS]:
+            raise UsageError(f"there is no kind of question '{unknown[0]}'.", f"There are {', '.join(KINDS)}.")
 
     @property
     def root(self) -> Path:
@@ -73,7 +78,8 @@ class FactsBenchmark:
         for record in known:
             draw = random.Random(f"{self.seed}/{record.id}")
             for turn in range(self.each):
-                yield from self._about(record, draw, turn)
+                wanted = self.kinds or KINDS
+                yield from (s for s in self._about(record, draw, turn) if s.id.partition("/")[0] in wanted)
 
     def sources(self, split: str = "") -> list[Any]:
         """The knowledge file."""

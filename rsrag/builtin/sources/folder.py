@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
 from rsrag import BBox, Record, RsragError, Scene, Section, UsageError, open_scene
-from rsrag.tiling import tile_count
+from rsrag.tiling import check_sizes, tile_count
 
 from .reading import read_json, unstorable
 from .tiles import DERIVED, OpenTiles, about, bands_record, tile_id, tile_record
@@ -113,7 +113,10 @@ class FolderSource:
         return {"blank tiles": blank} if blank else {}
 
     def records(self) -> Iterator[Record]:
-        """Records of images first, then of documents. Raises `UsageError` when the folder does not exist."""
+        """Records of images first, then of documents. Raises `UsageError` when the folder does not exist, and for tiles
+        that cannot be cut."""
+        if self._tiles.size or self._tiles.overlap:
+            check_sizes(self._tiles.size, self._tiles.overlap)
         self.problems.clear()
         self.gone.clear()
         self._coarsely_blank = self._tiles.blank = 0

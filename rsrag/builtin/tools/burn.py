@@ -13,6 +13,7 @@ from rsrag.spectral.compute import Bands, chosen, computed, read_bands
 from rsrag.spectral.wording import percent
 
 from .alignment import aligned
+from .asking import general
 from .change_text import told_alignment
 from .dates import in_time_order
 from .drawing import GAP, classes_as_rgb, figure, grid, map_legend, scale_bar, sheet_size, show
@@ -52,7 +53,7 @@ class BurnSeverity:
 
     def applies(self, query: Query) -> float:
         """0.95 for scenes and a question about burn severity or burned area, else 0."""
-        return 0.95 if query.scenes and _ASKED.search(query.text) else 0.0
+        return 0.95 if query.scenes and _ASKED.search(query.text) and not general(query) else 0.0
 
     def __call__(self, scenes: Sequence[Scene], pictures: Path) -> ToolResult:
         """Grade burn severity from the first and the last of two or more dates: hectares by class, and a map.

@@ -4,15 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from rsrag import Quantity, Scene
 
 from .alignment import Aligned
-from .differencing import MOST_NOISE, Difference, Extent, Transition
+from .differencing import MOST_NOISE, STABLE, Difference, Extent, Transition
 from .grids import SAME_SIZE
-from .measures import SPEAKING
+from .measures import BACKSCATTER, ELEVATION, SPEAKING, VALUE
 from .registration import Shift
 from .wording import capital, length, listed, share
+
+# What else moves a value everywhere, and what else counts as change, where it is not light that is measured.
+_EVERYWHERE: Final = {
+    ELEVATION: "another datum or another kind of model",
+    BACKSCATTER: "wetness or another angle of view",
+    VALUE: "another way of measuring",
+}
+_WEATHER: Final = "Clouds and their shadows, the season and the water level on the day count as change."
+_ALSO: Final = {
+    ELEVATION: "Models with and without trees and buildings, or of different datums, differ where nothing has changed.",
+    BACKSCATTER: "Wind on water, wetness, speckle and another angle of view count as change.",
+    VALUE: "What the band holds is not known, so what its change means is for those who know it.",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +76,9 @@ class Report:
         what, by = SPEAKING.get(self.index, self.index), f"{part.threshold:.2g}"
         if not part.gain.area and not part.loss.area:
             return f"{what} changed nowhere by more than {by}"
+        if not part.gain.area or not part.loss.area:
+            ways = ("rose", part.gain, "fell") if part.gain.area else ("fell", part.loss, "rose")
+            return f"{what} {ways[0]} by more than {by} on {self._extent(ways[1], of)} and {ways[2]} by as much nowhere"
         return (
             f"{what} fell by more than {by} on {self._extent(part.loss, of)} and rose by more than {by} on "
             f"{self._extent(part.gain, of)}"
@@ -75,10 +92,11 @@ class Report:
         inside = ", ".join(filter(None, (ranged, part)))
         return f"{self.amount(extent.area)} ({inside})" if inside else self.amount(extent.area)
 
-    def method(self, whole: Difference, cover: Transition | None, asked: bool, floor: float) -> str:
+    def method(self, whole: Difference, cover: Transition | None, asked: bool, floor: float, smallest: int = 1) -> str:
         noisy = "three deviations of its noise" if whole.threshold < MOST_NOISE * floor else "a cap on its noise"
         why = "as asked" if asked else noisy if whole.threshold > floor else "the least that counts"
         ranges = "the ranges come from moving each threshold by 10 % up and down"
+        ranges += f"; patches of fewer than {smallest} pixels were left out" if smallest > 1 else ""
         counted = f"{capital(self.index)} counts as changed beyond {whole.threshold:.2g} ({why}), and {ranges}."
         if cover is None:
             return counted
@@ -115,12 +133,20 @@ class Report:
             estimates = "The values are stretched to 8 bits for display, not reflectance, so the areas are estimates"
             offset = f"a difference of {whole.offset:+.2g} that all ground shows was taken off {self.index} first"
             levels = "the thresholds of land cover were found from the values themselves"
-            extra = [text for text, told in ((offset, abs(whole.offset) >= 0.005), (levels, bool(cover))) if told]
+            moved = f"more than {1 - STABLE:.0%} of the ground changed, so {self.index} was compared as it is".replace(
+                "%", " %"
+            )
+            parts = (
+                (offset, abs(whole.offset) >= 0.005),
+                (moved, cover is not None and cover.stable < STABLE),
+                (levels, cover is not None),
+            )
+            extra = [text for text, told in parts if told]
             said.append(f"{estimates}{'; ' if extra else ''}{listed(extra)}.")
         elif abs(whole.median) > whole.threshold / 3:
             said.append(
-                f"{self.index} differs by {whole.median:+.2g} nearly everywhere, which season, haze or light may "
-                "have done."
+                f"{capital(self.index)} differs by {whole.median:+.2g} nearly everywhere, which "
+                f"{_EVERYWHERE.get(self.index, 'season, haze or light')} may have done."
             )
         if not dated:
             said.append("Not all dates are known, so the scenes are compared in the order in which they were given.")
@@ -131,7 +157,9 @@ class Report:
                 "Dense regrowth, crops and forest look alike here: a forest that was cleared and grew over counts as "
                 "unchanged."
             )
-        said.append("Clouds and their shadows, the season and the water level on the day count as change.")
+        if self.index == "NDBI":
+            said.append("Bare soil and dry fields raise NDBI as buildings do, so what rose need not be built-up.")
+        said.append(_ALSO.get(self.index, _WEATHER))
         if grid.pixel_m and any(scene.gsd_m and scene.gsd_m < grid.pixel_m / SAME_SIZE for scene in scenes):
             said.append(f"Areas were counted in cells of {length(grid.pixel_m)}, larger than the finest pixels.")
         if not self.metric:

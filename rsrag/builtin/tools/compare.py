@@ -10,6 +10,7 @@ from typing import ClassVar, Final
 from rsrag import Quantity, Query, Scene, ToolResult, UsageError
 
 from .alignment import aligned
+from .asking import general
 from .change_text import told_alignment
 from .dates import in_time_order
 from .drawing import side_by_side
@@ -39,7 +40,7 @@ class Compare:
 
     def applies(self, query: Query) -> float:
         """0.8 for two or more scenes that are to be shown or compared as pictures, 0.5 for "compare", else 0."""
-        if len(query.scenes) < 2:
+        if len(query.scenes) < 2 or general(query):
             return 0.0
         return 0.8 if _SURELY.search(query.text) else 0.5 if _MAYBE.search(query.text) else 0.0
 

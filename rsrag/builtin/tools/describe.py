@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import UTC
 from typing import ClassVar, Final
 
 from rsrag import Quantity, Query, RsragError, Scene, ToolResult
 
+from .asking import general
+from .file_questions import About, asked_of_file
 from .ground import area, extents
-from .wording import latitude, length, longitude
+from .wording import hectares, latitude, length, longitude
 
 _ASKED: Final = re.compile(
     r"\b(?:descri\w+|metadata|size|dimensions?|how (?:big|large|wide|tall|high|many pixels|many bands)|pixels?"
@@ -35,12 +38,20 @@ class DescribeScene:
     name: ClassVar[str] = "describe_scene"
 
     def applies(self, query: Query) -> float:
-        """1.0 for a scene and a question about its size, bands, resolution or date, 0.5 for any scene, else 0."""
+        """1.0 for a question about the file: its size, bands, resolution, date, sensor; 0.7 for words that may mean
+        that, 0.5 for any other question about a scene, 0 without a scene."""
         if not query.scenes:
             return 0.0
-        return 1.0 if _ASKED.search(query.text) else 0.5
+        if asked_of_file(query.text) and not general(query):
+            return 1.0
+        return 0.7 if _ASKED.search(query.text) else 0.5
 
-    def __call__(self, scene: Scene) -> ToolResult:
+    def arguments(self, query: Query) -> dict[str, object]:
+        """What of the file the question asks for."""
+        about = [] if general(query) else asked_of_file(query.text)
+        return {"about": about} if about else {}
+
+    def __call__(self, scene: Scene, about: list[About] = []) -> ToolResult:  # noqa: B006  a schema wants a default
         """Describe a scene: pixels, bands and where their names are from, scale, ground sample distance, size on the
         ground, date, sensor, bounds.
 
@@ -48,6 +59,9 @@ class DescribeScene:
         (km, of the bounding box, on the WGS 84 ellipsoid), area (km2, of the footprint), and, where some pixels can be
         empty, the share that is not (%, estimated from an overview). What the file does not tell is said in words and
         left out of the values.
+
+        Args:
+            about: Tell only of these: size, pixel (its size on the ground), bands, date, sensor, crs, bounds, format.
         """
         values = {
             "width": Quantity(scene.width, "pixels"),
@@ -80,7 +94,58 @@ class DescribeScene:
         if filled is not None:
             values["pixels with values"] = Quantity(100 * filled, "%")
             text.append(_share(filled))
+        if about:
+            text = _of_these(scene, about)
+            caveats = [note for note in caveats if any(re.search(_NOTES.get(one, "^$"), note) for one in about)]
         return ToolResult(" ".join(text), values, caveats=tuple(caveats))
+
+
+def _of_these(scene: Scene, about: Sequence[About]) -> list[str]:
+    """The sentences that tell of some things only, in the order asked for."""
+    said: list[str] = []
+    for one in about:
+        if one == "size":
+            known = scene.bbox is not None or scene.gsd_m is not None
+            said += [_extent(scene), _pixels(scene)] if known else [_pixels(scene), _ground(scene)]
+        elif one == "pixel":
+            said.append(_ground(scene))
+        elif one == "bands":
+            said += [_pixels(scene), *_meaning(scene)]
+        elif one == "date":
+            said.append(_date(scene))
+        elif one == "sensor":
+            unknown = "The file does not say which sensor took the scene."
+            said.append(f"The scene was taken by the sensor {scene.sensor}." if scene.sensor else unknown)
+        elif one in ("crs", "bounds"):
+            said.append(_system(scene) if one == "crs" else _bounds(scene) if scene.bbox else _UNPLACED)
+        else:
+            nodata = "no value marks empty pixels" if scene.nodata is None else f"{scene.nodata:g} marks empty pixels"
+            said.append(f"The scene's values are stored as {scene.dtype}, and {nodata}.")
+    return list(dict.fromkeys(said))
+
+
+# Which notes of a scene have to do with what is asked for.
+_NOTES: Final = {
+    "bands": r"\bbands?\b|\bshown\b|reflectance|baseline",
+    "date": r"\b(?:date|time|year|month)\b",
+    "crs": r"\b(?:[Pp]laced|control points|coordinate\w*|axes|swapped)\b",
+    "bounds": r"\b(?:[Pp]laced|control points|coordinate\w*|axes|swapped)\b",
+}
+_UNPLACED: Final = "The file does not say where on Earth the scene lies."
+
+
+def _system(scene: Scene) -> str:
+    if not scene.crs:
+        return "The file does not say what the scene's coordinate system is."
+    return f"The coordinate system of the scene is {scene.crs if len(scene.crs) < 200 else 'one without a code'}."
+
+
+def _extent(scene: Scene) -> str:
+    """The size on the ground first."""
+    if scene.bbox is None:
+        return _ground(scene)
+    covered = area(scene)
+    return f"The scene spans {_span(*extents(scene.bbox))}{f', {hectares(covered)} in all' if covered else ''}."
 
 
 def _pixels(scene: Scene) -> str:

@@ -19,6 +19,8 @@ SMALLEST_CHANGE: Final = 0.15
 counts as burnt from 0.1 on (Key and Benson 2006), and NDVI differences of 0.1 to 0.2 are common choices."""
 DEVIATIONS: Final = 3.0  # as in image differencing since Singh (1989), here of a robust spread
 MOST_NOISE: Final = 2.0  # times the least change: where half the ground changed, the spread is no noise any more
+STABLE: Final = 0.75
+"""Of the ground must keep its cover for the median of a difference to be what light and stretching did to all of it."""
 MOVED: Final = 0.1  # by what part thresholds are moved for the ranges
 FROM_ZERO: Final = 0.05  # a tenth of zero would be no move at all
 
@@ -171,12 +173,14 @@ def classes(water: Floats, vegetation: Floats, at: Thresholds) -> NDArray[np.int
 @dataclass(frozen=True, slots=True)
 class Transition:
     """Land cover from and to. `groups` are areas by name, those of GROUPS that were asked for, `changed` is of all of
-    them together; `map` is int8 (H, W): a group's number in GROUPS, -1 no data, len(GROUPS) unchanged."""
+    them together; `stable` is the share of the ground (0..1) that keeps its cover, whatever was asked for;
+    `map` is int8 (H, W): a group's number in GROUPS, -1 no data, len(GROUPS) unchanged."""
 
     thresholds: Thresholds
     groups: Mapping[str, Extent]
     changed: Extent
     seen: float
+    stable: float
     map: NDArray[np.int8]
 
 
@@ -204,7 +208,9 @@ def transition(
         return Extent(sizes[0], min(sizes), max(sizes))
 
     groups = {name: extent([number]) for number, name in enumerate(GROUPS) if name in wanted}
-    return Transition(at, groups, extent(range(len(GROUPS))), float(areas[made >= 0].sum()), made)
+    before, after = (classes(w, v, at) for w, v in zip(water, vegetation, strict=True))
+    seen, same = float(areas[made >= 0].sum()), float(areas[(made >= 0) & (before == after)].sum())
+    return Transition(at, groups, extent(range(len(GROUPS))), seen, same / seen if seen else 1.0, made)
 
 
 def _groups(

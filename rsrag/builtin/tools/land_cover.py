@@ -12,9 +12,10 @@ from rsrag.spectral.cover import CLASSES, MAX_SIDE, cover_of
 from rsrag.spectral.covers import Cover, cover_in, find_cover
 from rsrag.spectral.wording import SHOWN, percent
 
+from .asking import general, over_time
 from .drawing import classes_as_rgb, figure, grid, map_legend, natural, scale_bar, sheet_size, show
 from .land_cover_words import Seen, caveats, described, method, ranked
-from .spectra import bands_used, called, joined, over_time, pixel_size, reading
+from .spectra import bands_used, called, joined, pixel_size, reading
 from .wording import scene_names
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 MOST_SCENES: Final = 50
 PANELS: Final = 12
+MAYBE: Final = 0.5
+COARSE: Final = 10.0  # metres: of such pixels land cover is mapped, single things are not seen
 COLOURS: Final[Mapping[str, str]] = {
     "water": "#0072B2",
     "snow or ice": "#CDEBF7",
@@ -49,6 +52,12 @@ _IS_IT: Final = re.compile(
     r"^\W*(?:[Ii]s|[Aa]re) (?:this|that|it|these|they|those|there|the (?:scene|image|patch|tile)s?|\[?[A-Z]\]?)\b"
 )
 
+_WHAT: Final = re.compile(
+    r"\bwhat(?: is| are|['’]s| do| does)? (?:this|that|these|it|(?:the|this|these) (?:scene|image|picture|tile)s?)"
+    r"(?: (?:show|depict|contain)s?)?(?:\W*$|\W+(?:and|but|how|where|when)\b)",
+    re.IGNORECASE,
+)
+
 
 class LandCoverEstimate:
     """Estimates land cover (water, vegetation, bare ground, snow, cloud, built-up) from the bands of scenes."""
@@ -58,25 +67,30 @@ class LandCoverEstimate:
     def applies(self, query: Query) -> float:
         """0.9 when the question asks for land cover, for how much of a cover there is or which scenes show it.
 
-        0.8 for "is this a desert?", 0.5 for what bands tell badly. Unless land cover itself is named, 0 where no scene
+        0.8 for "is this a desert?", 0.5 for what bands tell badly, and for "what is this?" of a scene whose pixels are
+        too coarse to recognise things in. Unless land cover itself is named, 0 where no scene
         has the bands: others may know.
         """
-        if not query.scenes or over_time(query):
+        if not query.scenes or over_time(query) or general(query):
             return 0.0
         if _ASKED.search(query.text):
             return 0.9
         cover = cover_in(query.text)
+        if cover is None and _WHAT.search(query.text) and any(_for_bands(scene) for scene in query.scenes):
+            return MAYBE
         if cover is None or not any("red" in s.roles and has_nir(s) for s in query.scenes):
             return 0.0
         which = len(query.scenes) > 1 and bool(_WHICH.search(query.text))
         how_much = bool(_HOW_MUCH.search(query.text))
         fit = 0.9 if which or how_much else 0.8 if _IS_IT.search(query.text) else 0.0
         # `water_extent` tells how much water there is; towns and crops are better told by what a scene looks like.
-        return min(fit, 0.5) if cover.unsure or (cover.name == "water" and how_much and not which) else fit
+        return min(fit, MAYBE) if cover.unsure or (cover.name == "water" and how_much and not which) else fit
 
     def arguments(self, query: Query) -> dict[str, object]:
         """The cover that the question names."""
         cover = cover_in(_ASKED.sub(" ", query.text))
+        if self.applies(query) == MAYBE and _WHAT.search(query.text):  # any cover, where another tool tells of the one
+            return {}
         return {"cover": cover.name} if cover else {}
 
     def __call__(self, scenes: Sequence[Scene], pictures: Path, cover: str = "") -> ToolResult:
@@ -114,6 +128,11 @@ class LandCoverEstimate:
             text += [bands_used(seen[0].scene, _roles(seen[0].scene)), reading(seen[0].scene, (rows, columns))]
         drawn = _picture(seen, wanted, pictures)
         return ToolResult(joined(*text), _values(seen, wanted), (drawn,), caveats=tuple(caveats(seen, refused, wanted)))
+
+
+def _for_bands(scene: Scene) -> bool:
+    """Whether the bands tell what a scene shows better than its looks do."""
+    return "red" in scene.roles and has_nir(scene) and (scene.gsd_m or 0.0) >= COARSE
 
 
 def has_nir(scene: Scene) -> bool:

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Final
 
 from rsrag import Quantity, Query, RsragError, Scene, ToolResult
 
+from .asking import PAIR, general
 from .gazetteer import OPEN_WATER, Gazetteer, Place
 from .ground import box_ring, centre, extents, geod, outline
 from .sun import Sun, sun
@@ -50,7 +51,8 @@ class Locate:
         """1.0 for a scene and a question about its place or a place given, 0.4 for any georeferenced scene."""
         if not query.scenes:
             return 0.0
-        if query.near is not None or _ASKED.search(query.text):
+        measured = len(PAIR.findall(query.text)) > 1  # from one position to another: `measure` tells
+        if query.near is not None or (_ASKED.search(query.text) and not measured and not general(query)):
             return 1.0
         return 0.4 if any(scene.bbox for scene in query.scenes) else 0.0
 

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Final, Literal
 
 from rsrag import BBox, Quantity, Query, Scene, SceneError, ToolResult, UsageError
 
+from .asking import PAIR
 from .ground import area, geod, outline, pixel_areas, to_degrees
 from .spectra import called
 from .wording import compass, latitude, length, longitude
@@ -18,7 +19,6 @@ Point = tuple[float, float]
 Points = list[list[float]]
 
 MOST_POINTS: Final = 10_000
-_PAIR: Final = re.compile(r"(?<![\d.,])(-?\d+(?:\.\d+)?)\s*,\s*(-?\d+(?:\.\d+)?)(?![\d.,]*\d)")
 _WANTED: Final[dict[What, re.Pattern[str]]] = {
     "distance": re.compile(r"\b(?:distances?|how far|apart)\b", re.IGNORECASE),
     "length": re.compile(r"\b(?:lengths?|how long|perimeter|along)\b", re.IGNORECASE),
@@ -48,13 +48,13 @@ class Measure:
         what = _what(query.text)
         if what is None:
             return 0.0
-        if len(_PAIR.findall(query.text)) >= (3 if what == "area" else 2):
+        if len(PAIR.findall(query.text)) >= (3 if what == "area" else 2):
             return 0.9
         return 0.8 if what == "area" and _OF_THE_SCENE.search(query.text) and not _OF_WHAT.search(query.text) else 0.0
 
     def arguments(self, query: Query) -> dict[str, object]:
         """What to measure, and the positions that the question gives."""
-        points = [[float(x), float(y)] for x, y in _PAIR.findall(query.text)]
+        points = [[float(x), float(y)] for x, y in PAIR.findall(query.text)]
         words = re.search(r"\b(?:pixels?|px|col(?:umn)?s?|rows?)\b", query.text, re.IGNORECASE)
         return {"what": _what(query.text) or "area", "points": points, "unit": "pixel" if words else "auto"}
 
@@ -246,7 +246,13 @@ def _without_place(scene: Scene, name: str, what: str, points: Points, region: S
 def _exact(square_metres: float) -> str:
     """An area in hectares to five figures, with the unit that fits beside it."""
     ha = square_metres / 1e4
-    other = f"{square_metres / 1e6:,.5g} km2" if ha >= 100 else f"{square_metres:,.5g} m2"
+    other = (
+        f"{square_metres / 1e6:,.5g} km2"
+        if ha >= 100
+        else f"{square_metres:,.0f} m2"
+        if square_metres >= 1e4
+        else f"{square_metres:,.5g} m2"
+    )
     return f"{_figures(ha)} ha ({other})"
 
 

@@ -11,6 +11,7 @@ from rsrag import Quantity, Query, Scene, SceneError, ToolResult
 from rsrag.spectral.radar import POLARISATIONS, Backscatter, backscatter
 from rsrag.spectral.wording import percent
 
+from .asking import general
 from .drawing import PALETTE, colour_bar, figure, scale_bar, sheet_size, show, tidy
 from .spectra import MAX_SIDE, called, joined, pixel_size, reading
 from .wording import listed, scene_name
@@ -41,7 +42,7 @@ class SarStats:
 
     def applies(self, query: Query) -> float:
         """0.9 for a scene and a question about backscatter, polarisation or speckle, else 0."""
-        return 0.9 if query.scenes and _ASKED.search(query.text) else 0.0
+        return 0.9 if query.scenes and _ASKED.search(query.text) and not general(query) else 0.0
 
     def __call__(self, scene: Scene, pictures: Path) -> ToolResult:
         """Describe the radar backscatter of a scene by polarisation, in decibels, with a picture.

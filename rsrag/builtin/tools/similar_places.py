@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any, ClassVar, Final
 
 from rsrag import Hit, Quantity, Query, Scene, StoreError, ToolResult, UsageError
-from rsrag.confidence import strength
+from rsrag.confidence import strength, unsuitable
 from rsrag.interfaces import Knowledge
 
+from .asking import general
 from .ground import box_ring, centre, geod
 from .locate import opened_gazetteer
 from .wording import date, distance, latitude, listed, longitude, scene_name
@@ -40,7 +41,7 @@ class SimilarPlaces:
 
     def applies(self, query: Query) -> float:
         """0.9 for a scene and a question for places or images like it, 0.4 for "similar", else 0."""
-        if not query.scenes:
+        if not query.scenes or general(query):
             return 0.0
         return 0.9 if _SURELY.search(query.text) else 0.4 if _MAYBE.search(query.text) else 0.0
 
@@ -63,12 +64,14 @@ class SimilarPlaces:
         placed = [hit for hit in hits if hit.chunk.bbox]
         name, here = f"the scene of {when}" if (when := date(scene)) else scene_name(scene), centre(scene)
         text = [_verdict(name, hits), _where(placed, here)]
-        if lacking := len(hits) - len(placed):
+        if placed and (lacking := len(hits) - len(placed)):
             text.append(f"{lacking} of the {len(hits)} have no place on Earth in the store and are not on the map.")
         text.append("Likeness is by the store's image encoder, in standard deviations above pairs of unrelated images.")
         caveats = ["Images that look alike need not show the same kind of place."]
         if all(strength(hit.z, "image") == "weak" for hit in hits):
             caveats.append("None of these is much more like the scene than unrelated images are.")
+        if doubt := unsuitable(scene, getattr(getattr(kb, "encoder", None), "max_gsd_m", None)):
+            caveats.insert(0, f"Likeness means little here: {doubt}.")
         if itself:
             caveats.append("The scene itself is in the store and was left out.")
         shown: tuple[str, ...] = ()

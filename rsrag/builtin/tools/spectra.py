@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from typing import Final
 
-from rsrag import Query, Scene
+from rsrag import Scene
 
 from .wording import date, length, listed, scene_name
 
@@ -19,29 +18,13 @@ RAW: Final = (
     "The file of {name} does not tell how its numbers become reflectance, so they were used as they are: an offset or "
     "different gains of the bands would change the index."
 )
-# Questions of two dates belong to `change`, those of many to `time_series`.
-OVER_TIME: Final = re.compile(
-    r"\b(?:chang\w+|differen(?:ce|t) between|between \d{4}|since|over time|time ?series|trends?|evol\w+|over the years"
-    r"|from \d{4} to|grew|grown|shrunk|shrank|lost|loss(?:es)?|gain(?:s|ed)?|before and after)\b",
-    re.IGNORECASE,
-)
-ABOUT_WORDS: Final = re.compile(
-    r"\b(?:stands? for|do(?:es)? \w+ mean|means|meaning of|defin\w+|formula"
-    r"|how (?:is|does|do) [\w\s]+ (?:work|computed)|what (?:is|are) an? |explain|why (?:is|does|do)|which index"
-    r"|difference between)\b",
-    re.IGNORECASE,
-)
 
 
 def called(scene: Scene) -> str:
-    """A scene in a sentence of its own: "the scene of 2020-07-15", or the stem of its file's name."""
-    when = date(scene)
-    return f"the scene of {when}" if when else scene_name(scene)
-
-
-def over_time(query: Query) -> bool:
-    """Whether a question is about what happened between dates."""
-    return bool(OVER_TIME.search(query.text))
+    """A scene in a sentence of its own: "the scene of 2020-07-15", or the stem of its file's name; of a part the pixels
+    (x,y,width,height) too."""
+    when, (_, _, part) = date(scene), scene.uri.partition("#xywh=")
+    return f"the scene of {when}{f' ({part})' if part else ''}" if when else scene_name(scene)
 
 
 def bands_used(scene: Scene, roles: Iterable[str]) -> str:

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from rsrag import Quantity, Query, Scene, SceneError, ToolResult
-from rsrag.spectral.catalogue import Index, find_index, index_in, readings
+from rsrag.spectral.catalogue import Index, find_index, index_in, indices_in, readings
 from rsrag.spectral.compute import chosen, computed, read_bands
 
+from .asking import general, over_time
 from .drawing import colour_bar, figure, grid, natural, scale_bar, sheet_size, show
-from .spectra import ABOUT_WORDS, MAX_SIDE, bands_used, called, joined, over_time, pixel_size, reading, worth
+from .spectra import MAX_SIDE, bands_used, called, joined, pixel_size, reading, worth
 from .wording import listed, scene_name, share
 
 if TYPE_CHECKING:
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 DEFAULT: Final = "NDVI"
 # Colour maps that people with any colour vision can read, light where the index is low.
 COLOURS: Final = {"vegetation": "YlGn", "water": "YlGnBu", "burn": "YlOrRd", "snow": "PuBu", "kernel": "YlGn"}
+MOST: Final = 4  # indices of one question
+FAR: Final = 10
+LEAST_SPAN: Final = 0.1  # of the colours for an index between -1 and 1: noise is not to look like a pattern
 PANEL: Final = 640  # pixels a side in the picture
 
 
@@ -34,12 +38,12 @@ class SpectralIndex:
         """0.9 for a scene and a question that names an index; 0.3 when it asks what the index is, or about dates."""
         if not query.scenes or index_in(query.text) is None:
             return 0.0
-        return 0.3 if over_time(query) or ABOUT_WORDS.search(query.text) else 0.9
+        return 0.3 if over_time(query) or general(query) else 0.9
 
-    def arguments(self, query: Query) -> dict[str, object]:
-        """The index that the question names."""
-        index = index_in(query.text)
-        return {"index": index.name} if index else {}
+    def arguments(self, query: Query) -> dict[str, object] | list[dict[str, object]]:
+        """The index that the question names, or several for a run each."""
+        named: list[dict[str, object]] = [{"index": index.name} for index in indices_in(query.text)[:MOST]]
+        return named if len(named) > 1 else named[0] if named else {}
 
     def __call__(
         self, scene: Scene, pictures: Path, index: str = DEFAULT, constants: dict[str, float] | None = None
@@ -65,8 +69,9 @@ class SpectralIndex:
             raise SceneError(
                 f"{chosen_index.name} cannot be computed for {scene.uri}: no pixel has valid values in all its bands."
             )
-        mean, spread = float(valid.mean(dtype=np.float64)), float(valid.std(dtype=np.float64))
         low, median, high = (float(v) for v in np.percentile(valid, (5, 50, 95)))
+        kept = _without_outliers(valid, low, high)
+        mean, spread = float(kept.mean(dtype=np.float64)), float(kept.std(dtype=np.float64))
         title = chosen_index.name
         text = joined(
             f"{title} of {here} has a mean of {_number(mean)} and a median of {_number(median)} "
@@ -87,10 +92,23 @@ class SpectralIndex:
             "valid pixels": Quantity(100 * valid.size / image.size, "%"),
         }
         caveats = [*worth(bands.unit, here)]
+        if left := valid.size - kept.size:
+            caveats.append(
+                f"{left:,} pixels ({share(left / valid.size)}) were left out of the mean and the deviation, as the "
+                f"formula of {title} divides by nearly nothing there."
+            )
         if chosen_index.differs:
             caveats.append(f"The formula of {title} is the published one: {chosen_index.differs}.")
         drawn = _picture(scene, chosen_index, image, pictures, name)
         return ToolResult(text, values, (drawn,), caveats=tuple(caveats))
+
+
+def _without_outliers(values: NDArray[np.float32], low: float, high: float) -> NDArray[np.float32]:
+    """The values within ten times the span of the middle nine tenths: a ratio runs off where its divisor is near 0."""
+    import numpy as np
+
+    reach = FAR * (high - low)
+    return values[np.abs(values - (low + high) / 2) <= reach] if reach > 0 else values
 
 
 def _meaning(index: Index) -> str:
@@ -120,8 +138,9 @@ def _picture(scene: Scene, index: Index, image: NDArray[np.float32], pictures: P
     import numpy as np
 
     low, high = (float(v) for v in np.nanpercentile(image, (2, 98)))
-    if high - low < 1e-6:  # one value everywhere
-        low, high = low - 0.05, high + 0.05
+    least = LEAST_SPAN if max(abs(low), abs(high)) <= 1 else 1e-6
+    if high - low < least:
+        low, high = ((low + high + by) / 2 for by in (-LEAST_SPAN, LEAST_SPAN))
     pixel = pixel_size(scene, (image.shape[0], image.shape[1]))
 
     def draw(sheet: Figure) -> None:

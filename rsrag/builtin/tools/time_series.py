@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 from rsrag import Quantity, Query, Scene, ToolResult, UsageError
 
 from .alignment import Aligned, aligned
+from .asking import PAIR, general
 from .dates import decimal_year, in_time_order
 from .drawing import INK, PALETTE, SMALL, figure, tidy
 from .ground import to_pixels
@@ -29,7 +30,6 @@ _SURELY: Final = re.compile(
     re.IGNORECASE,
 )
 _MAYBE: Final = re.compile(r"\b(?:over|through) (?:the years|time)\b", re.IGNORECASE)
-_PAIR: Final = re.compile(r"(?<![\d.,])(-?\d+(?:\.\d+)?)\s*,\s*(-?\d+(?:\.\d+)?)(?![\d.,]*\d)")
 _TOPICS: Final = (("burn", r"\bburn\w*|\bfires?\b"), ("water", r"\b(?:water|flood\w*|wetness)\b"),
                   ("built-up", r"\b(?:built|urban)\w*"))  # fmt: skip
 
@@ -51,16 +51,18 @@ class TimeSeries:
     name: ClassVar[str] = "time_series"
 
     def applies(self, query: Query) -> float:
-        """0.9 for two or more scenes and a question for a series, a trend or a plot, 0.5 for "over time", else 0."""
-        if len(query.scenes) < 2:
+        """0.9 for a question for a series, a trend or a plot, 0.5 for two or more scenes and "over time", else 0."""
+        if not query.scenes or general(query):
             return 0.0
-        return 0.9 if _SURELY.search(query.text) else 0.5 if _MAYBE.search(query.text) else 0.0
+        if _SURELY.search(query.text):  # of one scene too: then it says what is missing
+            return 0.9
+        return 0.5 if len(query.scenes) > 1 and _MAYBE.search(query.text) else 0.0
 
     def arguments(self, query: Query) -> dict[str, object]:
         """The index and the place that the question names."""
         from rsrag.spectral.catalogue import index_in
 
-        named, pair = index_in(query.text), _PAIR.search(query.text)
+        named, pair = index_in(query.text), PAIR.search(query.text)
         topic = next((t for t, words in _TOPICS if re.search(words, query.text, re.IGNORECASE)), "")
         found: dict[str, object] = {"index": named.name if named else topic} if named or topic else {}
         if pair:

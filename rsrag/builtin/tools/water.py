@@ -15,10 +15,11 @@ from rsrag.spectral.otsu import WATER_BOUNDS, split
 from rsrag.spectral.radar import POLARISATIONS, backscatter
 from rsrag.spectral.wording import percent
 
+from .asking import general, over_time
 from .drawing import GAP, PALETTE, classes_as_rgb, figure, grid, map_legend, natural, scale_bar, sheet_size, show
 from .ground import pixel_areas
 from .patches import patches
-from .spectra import MAX_SIDE, bands_used, called, joined, over_time, pixel_size, reading, worth
+from .spectra import MAX_SIDE, bands_used, called, joined, pixel_size, reading, worth
 from .wording import hectares, scene_name
 
 if TYPE_CHECKING:
@@ -75,7 +76,8 @@ class WaterExtent:
 
     def applies(self, query: Query) -> float:
         """0.9 for a scene and a question about how much water there is or where; 0 for others and for changes."""
-        return 0.9 if query.scenes and not over_time(query) and _ASKED.search(query.text) else 0.0
+        asked = _ASKED.search(query.text) and not over_time(query) and not general(query)
+        return 0.9 if query.scenes and asked else 0.0
 
     def __call__(self, scene: Scene, pictures: Path, threshold: float | None = None) -> ToolResult:
         """Map the open water of a scene: its area (ha), its share (%), a picture, and polygons.

@@ -172,13 +172,15 @@ class Case:
     def references(self) -> References:
         """The stored images that show one of the labels, told by their names as the product does."""
         places = {classification._key(label): place for place, label in enumerate(self.labels)}
-        shown = [
-            (row, places[name])
-            for row, chunk in enumerate(self.chunks)
-            if (name := next((n for n in classification._names_of(chunk) if n in places), None)) is not None
-        ]
-        rows = [row for row, _ in shown]
-        shows = np.array([place for _, place in shown], np.intp)
+        found: dict[int, list[int]] = {}
+        for row, chunk in enumerate(self.chunks):
+            place = next((places[n] for n in classification._names_of(chunk) if n in places), None)
+            if place is not None:
+                found.setdefault(place, []).append(row)
+        most = classification.MOST_IMAGES
+        kept = [(place, row) for place in sorted(found) for row in classification._spread(found[place], most)]
+        rows = [row for _, row in kept]
+        shows = np.array([place for place, _ in kept], np.intp)
         return References(self.stored[rows], shows, tuple(self.chunks[row].provenance.record for row in rows))
 
     @cached_property

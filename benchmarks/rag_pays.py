@@ -105,15 +105,14 @@ def left_out(images: Images, tower: Any) -> Iterator[Row]:
     val, train = split(images, "aid")
     asked = {"the five": val[new[val]], "the other 25": val[~new[val]]}
     drawn = [_drawn(rows.right, train[new[train]], draw) for draw in range(DRAWS)]
+    even = [np.concatenate([added, _drawn(rows.right, train[~new[train]], draw)]) for draw, added in enumerate(drawn)]
     stores = {
-        "before": [train[~new[train]]],
+        "none of them in the store": [train[~new[train]]],
         f"{ADDED} of each added": [np.concatenate([train[~new[train]], added]) for added in drawn],
-        f"{ADDED} of each alone": drawn,
+        f"{ADDED} of each class of all 30": even,
     }
     for which, queries in asked.items():
         for store, kinds in stores.items():
-            if store.endswith("alone") and which != "the five":
-                continue
             cases = [case(images, tower, "aid", queries, kind) for kind in kinds]
             prompts = mean(cases[0].named().tolist())
             ways = {

@@ -1,8 +1,8 @@
 """Cutting a 20,000 x 20,000 x 3 scene into tiles: memory against reading it whole, tiles/s against the encoder.
 
 The scene (JPEG blocks of 512, no overviews, no two tiles alike) is made in a temporary folder. Memory is the peak of a
-new process that adds all its tiles to a store, less that of one that adds a single tile after two full batches of
-the encoder: what the program and its encoder hold anyway. The encoder's own rate is that on the same tiles, decoded and in
+new process that adds all its tiles to a store, less that of one that adds a single tile after two full batches of the
+encoder: what the program and its encoder hold anyway. The encoder's own rate is that on the same tiles, decoded and in
 memory; both are measured in one process, in turns.
 """
 

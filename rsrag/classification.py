@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from .confidence import unsuitable
 from .errors import RsragError
@@ -32,12 +32,14 @@ DOUBTFUL: Final = 0.6
 """An image whose best label has a smaller share deserves a look."""
 IMAGES: Final = frozenset(".jpg .jpeg .png .webp .bmp .gif .tif .tiff .jp2 .vrt".split())
 """What counts as an image in a folder: the same as for the source `folder`."""
-MOST_IMAGES: Final = 400
-"""So many images of a knowledge base for each label: more change neither means nor spread."""
+MOST_IMAGES: Final = 50
+"""So many images of a knowledge base are asked for each label: with more, labels that have few lose to those that have
+many (`benchmarks/rag_pays.py`)."""
 BATCH: Final = 32
 BEST: Final = 5
 
 Progress = Callable[[int, int | None, str], None]
+T = TypeVar("T")
 
 
 def no_progress(done: int, total: int | None, what: str) -> None:
@@ -107,7 +109,7 @@ class KnownImages:
         )
 
 
-def _spread(images: Sequence[tuple[str, str]], most: int) -> Sequence[tuple[str, str]]:
+def _spread(images: Sequence[T], most: int) -> Sequence[T]:
     """At most so many of them, evenly."""
     return images if len(images) <= most else [images[n * len(images) // most] for n in range(most)]
 

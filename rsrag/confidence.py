@@ -104,11 +104,13 @@ def vote(
     *,
     titles: Mapping[str, str] | None = None,
     unsuitable: str = "",
+    others: bool = False,
 ) -> SceneVote:
     """What the nearest images and names together say a scene shows.
 
     A label needs share, margin over the runner-up and similarity above chance; otherwise `reason` says what was
-    missing. `unsuitable` is the reason why the encoder should not be trusted with this scene at all.
+    missing. `unsuitable` is the reason why the encoder should not be trusted with this scene at all; `others` that
+    the knowledge base knows other subjects even where none is among the nearest: then they agree.
     """
     # A file that only stands for itself names nothing: it may look alike, but it cannot say what is shown.
     images = [hit for hit in images if not hit.chunk.subject.startswith(OWN_SUBJECT)]
@@ -135,7 +137,7 @@ def vote(
         return SceneVote(scene, ranked, copied, z)
     if z is not None and z < LEAST_Z:
         reason = "nothing in the knowledge base looks much like it"
-    elif len(order) < 2:
+    elif len(order) < 2 and not others:
         reason = "the knowledge base knows only one subject, so that nothing else could be said"
     elif first < LEAST_SHARE or margin < LEAST_MARGIN:
         reason = "the most similar images and names do not agree"

@@ -43,7 +43,7 @@ BATCH = 64
 BATCH_BYTES = 25_000_000
 """Or fewer records, where their pictures come to so much: 32 of 512 x 512 pixels."""
 AHEAD = 32
-"""So many records are decoded before they are asked for: enough for the decoders while a batch is encoded."""
+"""So many records are decoded before they are asked for: enough to do while a batch is encoded."""
 PREVIEW_SIDE = 512
 SETTLE_SECONDS = 0.7
 MOST_REPEATS = 10_000

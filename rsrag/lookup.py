@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -64,7 +65,8 @@ def _with_facts(query: Query, kb: KnowledgeBase, hits: Sequence[Hit], subjects: 
 
 
 def _says(text: str, fact: Fact) -> int:
-    """How surely a text states a fact: its value, and when it holds."""
+    """How surely a text states a fact: its value, its attribute in so many words, and when it holds."""
     value = str(fact.value).removesuffix(".0")
-    there = value in text or (isinstance(fact.value, int) and f"{fact.value:,}" in text)
-    return 2 * there + bool(fact.when and fact.when in text)
+    spellings = [value, f"{fact.value:,}"] if isinstance(fact.value, int) else [value]
+    there = any(re.search(rf"(?<![\d.]){re.escape(v)}(?!\.?\d)", text) for v in spellings)
+    return 4 * there + 2 * (fact.attribute.lower() in text.lower()) + bool(fact.when and fact.when in text)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from . import confidence
+from .chunking import NAME_PARTS
 from .errors import RsragError, UsageError
 from .fusion import rrf, subject_ranks, weighted
 from .lookup import with_facts
-from .types import Hit, LaneReport, Query, Retrieval, SceneVote
+from .types import Filter, Hit, LaneReport, Query, Retrieval, SceneVote
 
 if TYPE_CHECKING:
     from .store.knowledge_base import KnowledgeBase
@@ -181,8 +182,25 @@ def vote_scenes(query: Query, kb: KnowledgeBase) -> list[SceneVote]:
         names = kb.search_vectors(alone, "names", "scene", DEPTH, "image-name")
         why_not = confidence.unsuitable(scene, getattr(kb.encoder, "max_gsd_m", None))
         why_not = why_not or confidence.unphotographic(scene.rgb(512))
-        vote = confidence.vote(letter, images, names, unsuitable=why_not)
+        others = _knows_others(kb, query.where, {hit.chunk.subject for hit in (*images, *names)})
+        vote = confidence.vote(letter, images, names, unsuitable=why_not, others=others)
         titles = kb.titles([subject for subject, _, _ in vote.subjects])
         named = tuple((subject, titles.get(subject, title), share) for subject, title, share in vote.subjects)
         votes.append(dataclasses.replace(vote, subjects=named))
     return votes
+
+
+def _knows_others(kb: KnowledgeBase, where: Filter, subjects: Collection[str]) -> bool:
+    """Whether there are images or names of other subjects, where those found are all of one: where many images of each
+    are known, the nearest are easily of one alone. A filter may have left nothing else, so that nothing is claimed."""
+    named = sorted(s for s in subjects if s and not s.startswith(confidence.OWN_SUBJECT))
+    if len(named) != 1 or where:
+        return False
+    parts = ", ".join("?" * len(NAME_PARTS))
+    row = kb.catalog.db.execute(
+        f"""SELECT EXISTS (SELECT 1 FROM chunks c JOIN records r ON r.rowid = c.record
+            WHERE (c.kind = 'image' OR c.part IN ({parts})) AND r.vectors
+              AND r.subject NOT IN ('', ?) AND r.subject NOT LIKE ?)""",
+        (*NAME_PARTS, named[0], f"{confidence.OWN_SUBJECT}%"),
+    ).fetchone()
+    return bool(row[0])

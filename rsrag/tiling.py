@@ -20,7 +20,7 @@ SMALLEST: Final = 16  # pixels; what is smaller shows nothing
 MOST: Final = 1_000_000  # tiles of one scene
 BLOCK_SIDE: Final = 1536
 """Tiles are cut from squares of at most so many pixels: a file's own blocks lie under several tiles each."""
-_KEPT_BLOCKS: Final = 2
+_KEPT_BLOCKS: Final = 2  # two threads may be at the seam of two
 _LOOKS: Final = 16  # how often along its side a tile is looked at to see whether it is blank
 _DISPLAY_SIDE: Final = 512
 

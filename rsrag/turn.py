@@ -70,9 +70,6 @@ class _Course:
     warnings: list[str] = field(default_factory=list)
     tools: list[tuple[Any, ...]] = field(default_factory=list)
     pieces: list[str] = field(default_factory=list)
-    explained: dict[int, str] = field(
-        default_factory=dict
-    )  # evidence that says why a tool failed, and the warning of it
     verdict: Verdict | None = None
     usage: Usage | None = None
 
@@ -144,8 +141,7 @@ def _tool(toolbox: Toolbox, wanted: Run, course: _Course, call: ToolCall | None 
             course.warnings.append(f"tool {name} failed: {error}")
         if call is None and wanted.fit >= ASKED_FOR and isinstance(failure, RsragError):
             reason = f"{failure.message} {failure.hint or ''}".strip()
-            (why,) = course.show([gather.from_failure(name, wanted.scenes, reason, wanted.arguments, wanted.fit)])
-            course.explained[why.number] = course.warnings[-1]
+            course.show([gather.from_failure(name, wanted.scenes, reason, wanted.arguments, wanted.fit)])
     seconds = round(time.perf_counter() - started, 4)
     course.tools.append((name, letters, dict(wanted.arguments), number, error, seconds))
     if call is not None:
@@ -260,7 +256,6 @@ def _answer(
     if cited.invalid:
         numbers = ", ".join(f"[{n}]" for n in cited.invalid)
         course.warnings.append(f"the answer cites {numbers}, which does not exist; do not trust that sentence")
-    told = {course.explained.get(item.number) for item in cited.cited}  # in the answer: a warning would say it again
     status = course.verdict.status if course.verdict else "answered"
     trace = {
         "lanes": [(r.name, r.status, r.hits, round(r.seconds, 4), r.detail) for r in found.lanes],
@@ -277,7 +272,7 @@ def _answer(
         cited.cited,
         cited.invalid,
         cited.grounded and status != "declined",
-        tuple(warning for warning in course.warnings if warning not in told),
+        tuple(course.warnings),
         model.name,
         clock.seconds,
         trace,

@@ -111,6 +111,12 @@ def test_without_share_margin_and_likeness_there_is_no_label(images: list[Hit], 
     assert got.label == "" and reason in got.reason
 
 
+def test_the_nearest_agree_where_the_store_knows_others_too() -> None:
+    near = [hit("port", 4.0)] * 3
+    assert "only one subject" in vote("A", near, []).reason
+    assert vote("A", near, [], others=True).label == "port"
+
+
 def test_an_encoder_that_does_not_suit_says_nothing_but_why() -> None:
     got = vote("A", [hit("port", 9.0)] * 3, [], unsuitable="it is radar")
     assert (got.label, got.reason, got.subjects) == ("", "it is radar", ())

@@ -167,6 +167,7 @@ def test_doubled_ids_and_empty_records_are_reported(kb: KnowledgeBase) -> None:
 
 def test_an_interrupted_run_resumes(kb: KnowledgeBase, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rsrag.ingest.BATCH", 5)
+    monkeypatch.setattr("rsrag.ingest.AHEAD", 10)
 
     class Many:
         name = "many"

@@ -64,6 +64,7 @@ ALLOWANCES: dict[str, set[str]] = {
     "builtin.encoders": {"torchvision_ops"},
     "builtin.models": {"answering", "torchvision_ops"},  # the reader and the renderer of prompts are pure and shared
     # Where the bundled packs are, how footprints are read, how scenes are cut and what their bands say.
+    "builtin.rerankers": {"torchvision_ops"},
     "builtin.sources": {"packs", "geojson", "tiling", "spectral"},
     # The gazetteer lies in a pack; indices, land cover and the words for a likeness are pure.
     "builtin.tools": {"packs", "spectral", "confidence"},

@@ -228,6 +228,9 @@ def test_radar_indices_are_computed_from_power(tmp_path: Path) -> None:
         ("What is the NDWI of this scene?", 0.9, "NDWI"),
         ("Compute the normalised burn ratio.", 0.9, "NBR"),
         ("What does NDVI mean?", 0.3, "NDVI"),
+        ("What is NDVI?", 0.3, "NDVI"),
+        ("What is the NDVI?", 0.9, "NDVI"),
+        ("Where is the NBR used?", 0.3, "NBR"),
         ("How did NDVI change between 1985 and 2020?", 0.3, "NDVI"),
         ("What is this?", 0.0, ""),
         ("Where is it?", 0.0, ""),
@@ -493,7 +496,8 @@ def test_grey_rough_ground_is_built_up_and_grey_smooth_ground_is_not(tmp_path: P
         ("What percentage is covered by vegetation?", 0.9, "vegetation"),
         ("How did the land cover change between 1985 and 2020?", 0.0, ""),
         ("What is a desert?", 0.0, "desert"),
-        ("What is this?", 0.0, ""),
+        ("What is this?", 0.5, ""),
+        ("What is this lake called?", 0.0, "water"),
         ("Where is the nearest river?", 0.0, "water"),
         ("Is there water?", 0.8, "water"),
         ("How much water is there?", 0.5, "water"),
@@ -620,7 +624,11 @@ def test_a_burn_needs_two_images_and_their_bands(tmp_path: Path) -> None:
 
 def test_a_burn_is_graded_when_it_is_asked_for(tmp_path: Path) -> None:
     it = open_scene(make_image(tmp_path / "a.png"))
-    for question, fit in (("How severe was the fire? Give the burn severity.", 0.95), ("What is this?", 0.0)):
+    for question, fit in (
+        ("How severe was the fire? Give the burn severity.", 0.95),
+        ("How is burn severity measured?", 0.0),
+        ("What is this?", 0.0),
+    ):
         assert BurnSeverity().applies(Query(question, (it, it))) == fit
 
 

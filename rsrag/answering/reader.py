@@ -101,6 +101,9 @@ class _Reader:
             "weights": {k: round(v, 2) for k, v in self.weights.items()},
             "steps": self.steps,
         }
+        if not any(said) and not gone and (told := seen.said_of_content(self.prompt)):
+            unsure = "The evidence does not answer the whole question."
+            return Reading(paragraphs([[*told[:_MOST_TOLD], unsure]]), "partial", trace)
         if not any(said):
             return Reading(declined(self.prompt.evidence, gone or self._absent(), self._nearest()), "declined", trace)
         return Reading(paragraphs(said), status, trace)
@@ -131,8 +134,9 @@ class _Reader:
         kinds = set(part.kinds)
         if not self.scenes:
             return False
-        if kinds & {"where", "near"}:
-            return seen.place_asked_for(self.prompt)
+        if kinds & {"where", "near"}:  # but "where is the water?" has been answered by what found it
+            own = part.deictic or not part.words or "near" in kinds
+            return own and seen.place_asked_for(self.prompt)
         # "How big is this?" may mean the image, whose file has told, or what it shows.
         size = re.search(r"\bhow (?:big|large|wide|tall)\b", part.text, re.IGNORECASE) and part.deictic
         shown = not any(re.search(rf"\b{word}s?\b", part.text, re.IGNORECASE) for word in lexicon().scene_words)

@@ -16,6 +16,7 @@ from .words import Word, keys
 
 ASKED_FOR = 0.8  # a tool that fits so well does what the question asks for (`interfaces.GeoTool`)
 _MARKER = re.compile(r"\s*\[(?:\d+|[A-Z])\]")
+_AWAY = re.compile(r"\d\s?(?:km|m)\b")  # a sentence that tells how far something lies
 _MAY_ASK = 0.6  # a tool that fits so well does what the question may ask for
 _MOST_SAID = 12  # sentences of one result
 
@@ -94,7 +95,7 @@ def said_by_tools(prompt: Prompt, kinds: Sequence[str], words: Sequence[Word] = 
             if cited not in said:
                 said.append(cited)
     asked = {key for word in words for key in keys(word.surface)}
-    held = [len(asked & set(keys(_MARKER.sub("", sentence)))) for sentence in said]
+    held = [len(asked & set(keys(_MARKER.sub("", s)))) if _AWAY.search(s) else 0 for s in said]
     if place and any(held):
         meant = [sentence for sentence, count in zip(said, held, strict=True) if count == max(held)]
         said = list(dict.fromkeys([*meant, said[0]]))

@@ -119,9 +119,8 @@ def compare(
         raise typer.BadParameter("give two or more files, or folders of runs.")
     options = _options(convention, task, split, tolerance, skip_missing, skip_bad)
     from ..evaluation.comparing import compare as run
-    from ..evaluation.report import comparison_json, comparisons_csv
-
     from ..evaluation.outcome import predictions_of
+    from ..evaluation.report import comparison_json, comparisons_csv
 
     first, *others = systems
     found = []

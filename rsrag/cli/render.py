@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ..answering.ledger import FAILED
 from ..confidence import strength
 from ..types import Answer, Classification, Evidence, Hit, Scene, lettered
 from .control import harmless
@@ -34,7 +35,7 @@ def print_sources(session: Session, answer: Answer, scenes: Sequence[Scene]) -> 
             session.out.print(harmless(f"[{letter}] {scene.uri}"), style="dim", markup=False)
     if answer.citations:
         session.out.print()
-        session.out.print(sources_table(answer.citations))
+        session.out.print(sources_table(answer.citations, ids=_with_ids(answer.citations)))
     for item in answer.citations:
         for picture in item.images if item.kind == "tool" else ():
             session.out.print(harmless(f"picture of [{item.number}]: {picture}"), markup=False, soft_wrap=True)
@@ -42,10 +43,16 @@ def print_sources(session: Session, answer: Answer, scenes: Sequence[Scene]) -> 
     parts = [f"{rest} more looked at" if rest > 0 else "", f"model {answer.model}"]
     total = sum(answer.seconds.values())
     tokens = answer.usage.input_tokens + answer.usage.output_tokens if answer.usage else 0
-    parts += [f"{tokens:,} tokens" if tokens else "", f"{total:.1f} s", "rsrag show ID tells more" if answer.citations else ""]
+    parts += [
+        f"{tokens:,} tokens" if tokens else "",
+        f"{total:.1f} s",
+        "rsrag show ID tells more" if _with_ids(answer.citations) else "",
+    ]
     session.note(" · ".join(p for p in parts if p))
+    explained = tuple(f"tool {e.title} failed: " for e in answer.citations if e.part == FAILED)
     for warning in answer.warnings:
-        session.warn(harmless(warning))
+        if not warning.startswith(explained):  # the answer has said it
+            session.warn(harmless(warning))
 
 
 def _keep_brackets(text: str) -> str:
@@ -95,6 +102,11 @@ def _origin(item: Evidence) -> str:
         return harmless(origin.attribution or "computed here")
     who = "yours" if origin.role == "mine" else "reference"
     return harmless(", ".join(p for p in (f"{origin.source} ({who})", origin.license) if p))
+
+
+def _with_ids(evidence: Iterable[Evidence]) -> bool:
+    """Whether `rsrag show` can tell more of any of it."""
+    return any(_short_id(item.key) for item in evidence)
 
 
 def _short_id(key: str) -> str:

@@ -104,6 +104,8 @@ def run(
 
     Example: rsrag tools run spectral_index scene.tif index=NDWI --out ndwi.png
     """
+    from .control import harmless
+
     session = session_of(context)
     tool = _made(session, name)
     images, arguments = _sorted(tool, given or ())
@@ -120,7 +122,8 @@ def run(
         return
     print_result(session, result)
     for path in kept.values() or result.images:
-        session.note(f"picture or map: {path}")
+        # A path that is cut into lines cannot be opened.
+        session.err.print(harmless(f"picture or map: {path}"), style="dim", markup=False, soft_wrap=True)
 
 
 def _made(session: Session, name: str) -> Tool:
@@ -136,7 +139,9 @@ def _sorted(tool: Tool, given: Sequence[str]) -> tuple[list[str], list[str]]:
     ]
     images = [item for item in given if item not in arguments]
     if images and not tool.takes:
-        raise UsageError(f"tool '{tool.name}' takes no image, and '{images[0]}' is not ARGUMENT=VALUE.")
+        first = next(iter(tool.arguments), "")
+        hint = f"Did you mean {first}={images[0]!r}?" if first else ""
+        raise UsageError(f"tool '{tool.name}' takes no image, and '{images[0]}' is not ARGUMENT=VALUE.", hint)
     if tool.takes == "scene" and len(images) > 1:
         raise UsageError(f"tool '{tool.name}' takes one image, and {len(images)} are given.", "Run it for each.")
     return images, arguments

@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
+from .. import evidence as gather
 from .. import turn
 from ..answering.citations import markers
 from ..answering.ledger import CAPTIONER
@@ -28,6 +29,7 @@ from .setup import Setup
 
 _RANKED: Final = 100
 _SHOWN: Final = 12  # pieces of evidence that are written down
+_NEAREST: Final = 3
 _LONGEST: Final = 600  # characters of each
 
 
@@ -86,13 +88,14 @@ class Asker:
             return self._turn(query.with_(task="caption", text=""), excluded)
         if sample.task == "classify":
             if self._reads and scenes:
-                return Answered(self._decided(scenes[0], sample.labels, query), excluded)
+                found = self._decided(scenes[0], sample.labels, query)
+                return Answered(found, excluded, self._nearest(query))
             return self._turn(query.with_(task="classify", labels=sample.labels), excluded)
         if sample.task == "choice":
             if self._reads and scenes and len(set(sample.options)) > 1:
                 best = self._decided(scenes[0], sample.options, query)
                 letter = letters(len(sample.options))[sample.options.index(best.text)]
-                return Answered(replace(best, text=letter), excluded)
+                return Answered(replace(best, text=letter), excluded, self._nearest(query))
             return self._turn(query.with_(text=_with_options(sample)), excluded)
         return self._turn(query, excluded)
 
@@ -129,6 +132,15 @@ class Asker:
         referees = self._referees(names, prompts, query.exclude) if self.looks else None
         found = decided(names, prompts, kb.scene_vector(scene), referees, scene, kb.encoder)
         return Prediction(found.label, confidence=round(found.scores[0][1], 6))
+
+    def _nearest(self, query: Query) -> tuple[Mapping[str, Any], ...]:
+        """The nearest images, so that a report can show what a decision among labels saw."""
+        if not self.looks:
+            return ()
+        query = query.with_(text="", task="classify", where=Filter())
+        hits = self.view.search_vectors(query, "images", "scene", _NEAREST, "image-image")
+        items = gather.from_hits(hits, _NEAREST, find=self.assistant.kb.image_path)
+        return _shown([replace(item, number=n) for n, item in enumerate(items, 1)])
 
     def _referees(self, labels: tuple[str, ...], prompts: Any, exclude: Sequence[str]) -> Referees:
         """Those of the labels, without the records that the guard keeps away; the last ones are remembered."""

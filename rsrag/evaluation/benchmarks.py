@@ -97,8 +97,8 @@ def choose(task: str, plugins: Plugins, options: Mapping[str, Any] | None = None
         return Chosen(made, options | ({"path": task.partition(":")[2]} if ":" in task else {}))
     path = Path(task).expanduser()
     if path.exists():
-        given = {"images": options.get("images", ""), "task": options.get("task")}
-        return Chosen(FileBenchmark(path, **given), {"path": path.name})
+        made = FileBenchmark(path, options.get("images", ""), options.get("task"))
+        return Chosen(made, {"path": path.name})
     known = ", ".join(sorted(plugins.offers("benchmark")))
     raise UsageError(f"there is no benchmark and no file called '{task}'.", f"Benchmarks are {known}; or give a file.")
 

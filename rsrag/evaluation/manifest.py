@@ -77,19 +77,21 @@ def file_digest(path: Path) -> str:
 
 
 def store_of(kb: KnowledgeBase) -> dict[str, Any]:
-    """What a store holds and which weights made its vectors; `digest` changes with any passage, image or fact."""
+    """What a store holds and which weights made its vectors; `digest` changes with any of it."""
     digest = hashlib.blake2b(digest_size=12)
     for table, columns in (("chunks", "id, content_hash"), ("facts", "attribute, value, unit, whenn")):
         for row in kb.catalog.db.execute(f"SELECT {columns} FROM {table} ORDER BY rowid"):
             digest.update("\0".join(map(str, row)).encode())
     info = kb.info()
+    spaces = {name: encoder for name, encoder, _, _ in info.spaces}
+    digest.update(repr(sorted(spaces.items())).encode())
     return {
         "digest": digest.hexdigest(),
         "sources": [source.name for source in info.sources],
         "records": info.records,
         "chunks": info.chunks,
         "facts": info.facts,
-        "spaces": {name: encoder for name, encoder, _, _ in info.spaces},
+        "spaces": spaces,
     }
 
 

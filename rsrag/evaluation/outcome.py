@@ -42,7 +42,7 @@ class Outcome:
 
     @property
     def retrieves(self) -> bool:
-        return self.manifest.get("setup", {}).get("lanes") != []
+        return bool(self.manifest.get("setup", {}).get("lanes") != [])
 
 
 def predictions_of(path: Path) -> Path:
@@ -62,7 +62,9 @@ def assess(folder: Path, options: Options | None = None, *, resamples: int = RES
             failed.append((str(line.get("id", "")), str(line["error"])))
         for warning in line.get("warnings", ()):
             warnings[warning] = warnings.get(warning, 0) + 1
-    found = {r.task: intervals(r.scores, resamples=resamples, seed=seed) for r in results}
+    found: dict[str, Mapping[str, tuple[float, float]]] = {
+        r.task: intervals(r.scores, resamples=resamples, seed=seed) for r in results
+    }
     manifest = json.loads(file.read_text(encoding="utf-8"))
     return Outcome(folder, tuple(results), found, leaked(folder), tuple(failed), warnings, manifest)
 
@@ -158,7 +160,6 @@ def guard_line(outcome: Outcome) -> str:
     if not total:
         return "No record of the knowledge base had to be left out: none is a question's own image or a copy of it."
     parts = ", ".join(f"{n:,} by {reason}" for reason, n in counts.items() if reason != "questions" and n)
-    return (
-        f"{total:,} records were left out of retrieval for {counts['questions']:,} questions, "
-        f"because they are the image that is asked about or a copy of it ({parts})."
-    )
+    records = f"{total:,} record{'s were' if total != 1 else ' was'}"
+    questions = f"{counts['questions']:,} question{'s' if counts['questions'] != 1 else ''}"
+    return f"{records} left out of retrieval for {questions}: the image that is asked about, or a copy of it ({parts})."

@@ -6,10 +6,11 @@ import json
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -136,7 +137,9 @@ def run(bench: Bench, setup: Setup, out: Path, progress: Progress = no_progress)
     return tally
 
 
-def _asked(asker: Asker, samples: Sequence[Sample], workers: int) -> Iterator[tuple[Sample, Answered | Exception]]:
+def _asked(
+    asker: Asker, samples: Sequence[Sample], workers: int
+) -> Generator[tuple[Sample, Answered | Exception], None, None]:
     def ask(sample: Sample) -> Answered | Exception:
         try:
             return asker(sample)
@@ -154,7 +157,7 @@ def _asked(asker: Asker, samples: Sequence[Sample], workers: int) -> Iterator[tu
         left = iter(samples)
         try:
             while True:
-                while len(waiting) < 2 * workers and (sample := next(left, None)) is not None:
+                for sample in islice(left, 2 * workers - len(waiting)):
                     waiting[pool.submit(ask, sample)] = sample
                 if not waiting:
                     return

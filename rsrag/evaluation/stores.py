@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from ..config import Config
 from ..plugins import Plugins
@@ -26,11 +27,12 @@ def own_store(
 ) -> tuple[KnowledgeBase, list[tuple[str, str]]]:
     """The open knowledge base with the benchmark's knowledge, and (where, why) of records that could not be added.
 
-    It lies in `folder`, by default among the named knowledge bases' neighbours under "eval", in a folder named by
-    benchmark, data, split and encoder. Nothing else is in it.
+    It lies in `folder`, by default beside the named knowledge bases under "eval", and is named by the benchmark and by
+    what is in it: files, sources and encoder, whatever is then asked. Nothing else is in it.
     """
-    made_of = json.dumps([chosen.described(), split, config["encoder"], config["text_encoder"]], sort_keys=True)
-    digest = hashlib.blake2b(made_of.encode(), digest_size=6).hexdigest()
+    sources = chosen.sources(split)
+    made_of = [chosen.described()["files"], [_told(s) for s in sources], config["encoder"], config["text_encoder"]]
+    digest = hashlib.blake2b(json.dumps(made_of, sort_keys=True).encode(), digest_size=6).hexdigest()
     path = folder or config.data_dir / "eval" / f"{chosen.name}-{digest}"
     kb = KnowledgeBase(
         path,
@@ -43,10 +45,19 @@ def own_store(
     failed: list[tuple[str, str]] = []
     try:
         if kb.catalog.meta(_FILLED) != digest:
-            for source in chosen.sources(split):
+            for source in sources:
                 failed += kb.add(source, progress=progress).failed
             kb.catalog.set_meta(_FILLED, digest)
     except BaseException:
         kb.close()
         raise
     return kb, failed
+
+
+def _told(source: Any) -> str:
+    """A source by its kind and its plain settings, or the path that it is."""
+    if isinstance(source, str | Path):
+        return str(source)
+    plain = (str, int, float, bool, tuple, list, dict, Path, type(None))
+    settings = {name: value for name, value in vars(source).items() if isinstance(value, plain)}
+    return f"{type(source).__module__}.{type(source).__qualname__} {settings}"

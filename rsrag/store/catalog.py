@@ -79,6 +79,8 @@ class Catalog:
             raise StoreError(f"there is no knowledge base at {path.parent}.", "Make one with `rsrag kb create`.")
         if not empty:
             self._refuse_strangers()
+        elif any(path.parent.glob("chroma*/chroma.sqlite3")) or any(path.parent.glob("snapshots/*/snapshot.json")):
+            raise damaged(path, "is empty" if path.exists() else "is missing")
         try:
             self._set_up(empty)
         except sqlite3.DatabaseError as error:

@@ -92,6 +92,8 @@ class VectorIndex:
             raise
         except BaseException as error:
             said = (str(error).splitlines() or [type(error).__name__])[0]
+            if "database is locked" in str(error):
+                raise StoreError(f"the vector index {self.path} is busy.", "Try again in a moment.") from error
             raise self._damaged(f"cannot be used ({said[:200]})") from error
 
     def _collection(self, space: str) -> Any:

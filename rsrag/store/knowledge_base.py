@@ -84,7 +84,11 @@ class KnowledgeBase(Searches):
         super().__init__()
         if encoder is not None or text_encoder is not None:
             self.spaces.check()
-        self._settle_on_open()
+        try:
+            self._settle_on_open()
+        except BaseException:
+            self.close()
+            raise
 
     def __enter__(self) -> KnowledgeBase:
         return self

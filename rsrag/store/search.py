@@ -128,12 +128,7 @@ class Searches:
         k = max(k, _LEAST_DEPTH)
         best: dict[str, float] = {}
         for vector in vectors:
-            try:
-                nearest = self._nearest(space, vector, k, where)
-            except IndexDamaged as error:
-                self._mend(error)
-                nearest = self._nearest(space, vector, k, where)
-            for digest, cosine in nearest:
+            for digest, cosine in self._surely_nearest(space, vector, k, where):
                 if cosine > best.get(digest, -2.0):
                     best[digest] = cosine
         order = sorted(best, key=lambda d: (-best[d], d))
@@ -144,6 +139,27 @@ class Searches:
             while len(self._searched) > _REMEMBERED_SEARCHES:
                 self._searched.popitem(last=False)
         return found
+
+    def _surely_nearest(
+        self, space: Space, vector: NDArray[np.float32], k: int, where: Condition
+    ) -> list[tuple[str, float]]:
+        """`_nearest`, by an index that is sound, and that was not replaced meanwhile: an old one's files are removed,
+        and what it then finds is nothing at all."""
+        mended = False
+        while True:
+            used = self.index.path.name
+            try:
+                found = self._nearest(space, vector, k, where)
+            except IndexDamaged as error:
+                if used == self.catalog.index_folder():
+                    if mended:
+                        raise
+                    self._mend(error)
+                    mended = True
+            else:
+                if used == self.catalog.index_folder():
+                    return found
+            self._refresh()
 
     def _nearest(self, space: Space, vector: NDArray[np.float32], k: int, where: Condition) -> list[tuple[str, float]]:
         import numpy as np

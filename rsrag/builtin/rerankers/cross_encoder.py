@@ -71,6 +71,12 @@ class CrossEncoder:
             )
         folder = Path(self.model).expanduser()
         where = str(folder) if folder.is_dir() else self.model
+        try:
+            from rsrag.torchvision_ops import ensure
+
+            ensure()
+        except ImportError:
+            pass  # transformers does without torchvision where it can
         import transformers
 
         options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}

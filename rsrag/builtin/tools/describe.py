@@ -121,6 +121,7 @@ def _of_these(scene: Scene, about: Sequence[About]) -> list[str]:
         else:
             nodata = "no value marks empty pixels" if scene.nodata is None else f"{scene.nodata:g} marks empty pixels"
             said.append(f"The scene's values are stored as {scene.dtype}, and {nodata}.")
+            said += [_STRETCHED] if scene.stretched else []
     return list(dict.fromkeys(said))
 
 
@@ -131,6 +132,7 @@ _NOTES: Final = {
     "crs": r"\b(?:[Pp]laced|control points|coordinate\w*|axes|swapped)\b",
     "bounds": r"\b(?:[Pp]laced|control points|coordinate\w*|axes|swapped)\b",
 }
+_STRETCHED: Final = "The scene's values are made for display and are no measure of reflectance."
 _UNPLACED: Final = "The file does not say where on Earth the scene lies."
 
 
@@ -184,7 +186,7 @@ def _meaning(scene: Scene) -> list[str]:
     elif pairs:
         text.append("Each band of the scene has a scale of its own for physical values.")
     if scene.stretched:
-        text.append("The scene's values are made for display and are no measure of reflectance.")
+        text.append(_STRETCHED)
     return text
 
 

@@ -110,20 +110,25 @@ class WaterExtent:
             values = {"water area": Quantity(area / 1e4, "ha"), **values}
             said = f"{hectares(area)} of {here}, which is {percent(part)} of the {hectares(seen)} seen"
         unit = " dB" if water.dark else ""
-        text = joined(
-            f"Open water covers {said}." if part else f"No open water was found in {here}.",
-            f"Moving the threshold by {water.step:g}{unit} {_moved(low, most)}.",
-            f"Water is where {water.name} is {'below' if water.dark else 'above'} {water.limit:.2g}{unit}, and "
-            f"{water.how}.",
-            bands_used(scene, used),
-            reading(scene, (rows, columns)),
-        )
         shapes = None
         if cells is not None and scene.transform:
             a, b, c, d, e, f = scene.transform[:6]
             sx, sy = scene.width / columns, scene.height / rows
             placed = replace(scene, transform=(a * sx, b * sy, c, d * sx, e * sy, f))
             shapes = patches(mask.astype(np.int8), {1: "open water"}, placed, cells)
+        bodies = shapes["features"] if shapes else []
+        largest = 1e4 * bodies[0]["properties"]["hectares"] if len(bodies) > 1 else 0.0
+        if largest:
+            values["largest water body"] = Quantity(largest / 1e4, "ha")
+        text = joined(
+            f"Open water covers {said}." if part else f"No open water was found in {here}.",
+            f"The largest connected water covers {hectares(largest)}." if largest else "",
+            f"Moving the threshold by {water.step:g}{unit} {_moved(low, most)}.",
+            f"Water is where {water.name} is {'below' if water.dark else 'above'} {water.limit:.2g}{unit}, and "
+            f"{water.how}.",
+            bands_used(scene, used),
+            reading(scene, (rows, columns)),
+        )
         drawn = _picture(scene, mask, valid, pictures, name)
         return ToolResult(text, values, (drawn,), shapes, tuple(notes))
 

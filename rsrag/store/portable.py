@@ -1,0 +1,163 @@
+"""A knowledge base as plain files: what it holds, with its vectors bit by bit, for another machine or another program.
+
+    manifest.json    format, who wrote it and when, encoders, counts, and the SHA-256 of every other file
+    sources.jsonl    one source a line: name, kind, role, root, licence, options
+    records.jsonl    one record a line, with its chunks and facts, ordered by source and id
+    vectors/SPACE.npy    float32 (n, dim); row i belongs to line i of vectors/SPACE.txt, a content hash
+    previews/HASH.jpg    previews of images
+
+The same content gives the same bytes in every file but the manifest. Nothing in it is code, and nothing is unpickled.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import StoreError, UsageError
+from .spaces import SPACES
+
+if TYPE_CHECKING:
+    from .knowledge_base import KnowledgeBase
+
+Progress = Callable[[int, int | None, str], None]
+
+FORMAT = 1
+SOURCE = ("name", "kind", "role", "root", "license", "options", "added", "updated")
+RECORD = (
+    "source", "id", "subject", "title", "aliases", "url", "license", "attribution", "facets", "west", "south", "east",
+    "north", "acquired", "version", "vectors", "acquired_until", "months", "local_months",
+)  # fmt: skip
+CHUNK = ("id", "kind", "part", "ordinal", "text", "image", "page", "heading", "content_hash")
+FACT = ("subject", "attribute", "value", "number", "unit", "whenn")
+ROWS = 2048
+
+
+def export(
+    kb: KnowledgeBase, folder: Path, sources: Sequence[str] | None = None, progress: Progress | None = None
+) -> dict[str, int]:
+    """Write everything, or some sources, into a new folder; returns counts of records, chunks, vectors and previews.
+
+    Raises `UsageError` for an unknown source or a folder that exists, `StoreError` where it cannot be written; what
+    was begun is removed then.
+    """
+    if folder.exists():
+        raise UsageError(f"{folder} exists already.", "Choose a folder that does not.")
+    names = kb.catalog.source_names()
+    if unknown := [name for name in sources or () if name not in names]:
+        raise UsageError(f"there is no source called '{unknown[0]}'.", f"There are: {', '.join(names) or 'none'}.")
+    partial = folder.with_name(folder.name + ".part")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        for part in (partial, partial / "vectors", partial / "previews"):
+            part.mkdir(parents=True)
+        # A state, not a mixture of two; what may only be read does not change.
+        with nullcontext() if kb.catalog.read_only else kb.writer():
+            counts = _write(kb, partial, sorted(sources or names), progress)
+        partial.replace(folder)
+    except OSError as error:
+        raise StoreError(
+            f"{folder} cannot be written ({error.strerror}).", "Check disk space and permissions."
+        ) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return counts
+
+
+def _write(kb: KnowledgeBase, folder: Path, sources: list[str], progress: Progress | None) -> dict[str, int]:
+    db = kb.catalog.db
+    marks = ",".join("?" * len(sources))
+    rows = db.execute(f"SELECT {','.join(SOURCE)} FROM sources WHERE name IN ({marks}) ORDER BY name", sources)
+    _write_lines(folder / "sources.jsonl", (dict(zip(SOURCE, row, strict=True)) for row in rows.fetchall()))
+    counts = {"records": 0, "chunks": 0, "vectors": 0, "previews": 0}
+    total = db.execute(f"SELECT count(*) FROM records WHERE source IN ({marks})", sources).fetchone()[0]
+
+    def records() -> Iterator[dict[str, Any]]:
+        order = f"SELECT rowid, {','.join(RECORD)} FROM records WHERE source IN ({marks}) ORDER BY source, id"
+        for rowid, *row in db.execute(order, sources):
+            record = dict(zip(RECORD, row, strict=True))
+            record["chunks"] = _rows(kb, "chunks", CHUNK, rowid, "kind, part, ordinal, id")
+            record["facts"] = _rows(kb, "facts", FACT, rowid, "rowid")
+            outline = db.execute("SELECT wkb FROM footprints WHERE record = ?", (rowid,)).fetchone()
+            record["footprint"] = outline[0].hex() if outline else None
+            record["weight"] = db.execute("SELECT max(weight) FROM names WHERE record = ?", (rowid,)).fetchone()[0]
+            counts["records"] += 1
+            counts["chunks"] += len(record["chunks"])
+            if progress and (counts["records"] % 500 == 0 or counts["records"] == total):
+                progress(counts["records"], total, "records")
+            yield record
+
+    _write_lines(folder / "records.jsonl", records())
+    wanted = f"""IN (SELECT c.content_hash FROM chunks c JOIN records r ON r.rowid = c.record
+                 WHERE r.source IN ({marks}))"""
+    spaces = {}
+    for name, (encoder, spec, dim, nulls) in kb.catalog.spaces().items():
+        query = f"SELECT content_hash FROM vectors WHERE space = ? AND content_hash {wanted} ORDER BY content_hash"
+        hashes = [row[0] for row in db.execute(query, (name, *sources))]
+        _write_vectors(kb, folder / "vectors", name, hashes, dim)
+        counts["vectors"] += len(hashes)
+        spaces[name] = {"encoder": encoder, "spec": spec, "dim": dim, "nulls": nulls, "vectors": len(hashes)}
+    query = f"SELECT DISTINCT content_hash FROM chunks WHERE kind = 'image' AND content_hash {wanted}"
+    for (digest,) in db.execute(query, sources):
+        preview = kb.preview_path(digest)
+        if preview.exists():
+            shutil.copyfile(preview, folder / "previews" / preview.name)
+            counts["previews"] += 1
+    manifest = {
+        "format": FORMAT,
+        "made_by": f"rsrag {version('rsrag')}",
+        "made": datetime.now(UTC).isoformat(timespec="seconds"),
+        "store": kb.path.name,
+        "spaces": spaces,
+        "counts": counts,
+        "files": {name: _sha256(folder / name) for name in _listed(folder)},
+    }
+    (folder / "manifest.json").write_text(json.dumps(manifest, indent=1, ensure_ascii=False), encoding="utf-8")
+    return counts
+
+
+def _rows(kb: KnowledgeBase, table: str, columns: Sequence[str], record: int, order: str) -> list[dict[str, Any]]:
+    rows = kb.catalog.db.execute(
+        f"SELECT {','.join(columns)} FROM {table} WHERE record = ? ORDER BY {order}", (record,)
+    )
+    return [dict(zip(columns, row, strict=True)) for row in rows]
+
+
+def _write_lines(path: Path, items: Iterator[dict[str, Any]]) -> None:
+    with path.open("w", encoding="utf-8", newline="\n") as stream:
+        for item in items:
+            stream.write(json.dumps(item, ensure_ascii=False, sort_keys=True) + "\n")
+
+
+def _write_vectors(kb: KnowledgeBase, folder: Path, space: str, hashes: list[str], dim: int) -> None:
+    import numpy as np
+
+    (folder / f"{space}.txt").write_text("".join(f"{digest}\n" for digest in hashes), encoding="ascii")
+    if not hashes:
+        np.save(folder / f"{space}.npy", np.empty((0, dim), np.float32), allow_pickle=False)
+        return
+    rows = np.lib.format.open_memmap(folder / f"{space}.npy", "w+", np.float32, (len(hashes), dim))
+    for start in range(0, len(hashes), ROWS):
+        part = hashes[start : start + ROWS]
+        found = kb.catalog.vectors(space, part)
+        rows[start : start + len(part)] = np.stack([found[digest] for digest in part])
+    rows.flush()
+
+
+def _listed(folder: Path) -> list[str]:
+    spaces = [f"vectors/{space}.{kind}" for space in SPACES for kind in ("npy", "txt")]
+    listed = ["sources.jsonl", "records.jsonl", *spaces]
+    listed += sorted(f"previews/{p.name}" for p in (folder / "previews").glob("*.jpg"))
+    return [name for name in listed if (folder / name).exists()]
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -149,6 +149,8 @@ class Assistant:
         *,
         plain: bool = ...,
         progress: Progress = ...,
+        knowledge: bool = ...,
+        exclude: Sequence[str] = ...,
         bands: str | Sequence[str] = ...,
         sensor: str = ...,
     ) -> Classifications: ...
@@ -177,11 +179,12 @@ class Assistant:
         def opened(item: PathLike | Scene) -> Scene:
             return self._scene(item, bands, sensor)
 
-        if _is_many(image):
-            return classify_all(self.kb.encoder, image, labels, opened, plain=plain, progress=progress)
-        scene = opened(image)
         known = KnownImages(self.kb).showing(distinct(labels)).without(exclude) if knowledge else None
-        return classify_one(self.kb.encoder, scene, labels, known)
+        if _is_many(image):
+            return classify_all(
+                self.kb.encoder, image, labels, opened, plain=plain, references=known, progress=progress
+            )
+        return classify_one(self.kb.encoder, opened(image), labels, known)
 
     def search_tiles(
         self,

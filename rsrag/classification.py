@@ -131,9 +131,11 @@ def classify_all(
     opened: Callable[[PathLike | Scene], Scene],
     *,
     plain: bool = False,
+    references: References | None = None,
     progress: Progress = no_progress,
 ) -> Classifications:
-    """Label images and all those in folders together; `plain` leaves each to the prompts alone.
+    """Label images and all those in folders together; `plain` leaves each to the prompts alone, and `references` to
+    prompts and images whose labels are known.
 
     `opened` makes a Scene of a path. An image that cannot be read costs itself only. Of an image its embedding is
     kept and no pixels. Raises `RsragError` for fewer than two labels and when no image can be read.
@@ -176,7 +178,14 @@ def classify_all(
         )
     embeddings = np.concatenate(rows)
     cosines = embeddings @ prompts.T
-    shares = shares_of(cosines, LABEL_TEMPERATURE) if plain else sharpen(embeddings, prompts, LABEL_TEMPERATURE)
+    if references is not None:
+        referees = Referees(references, prompts)
+        judged = [referees.judged(*pair) for pair in zip(embeddings, cosines, strict=True)]
+        shares = shares_of(np.array(judged, np.float64), LABEL_TEMPERATURE)
+    elif plain:
+        shares = shares_of(cosines, LABEL_TEMPERATURE)
+    else:
+        shares = sharpen(embeddings, prompts, LABEL_TEMPERATURE)
     found = zip(shares, cosines.argmax(axis=1), seen, strict=True)
     return Classifications(
         tuple(_classification(labels, row, why, name, int(alone), BEST) for row, alone, (name, why) in found),

@@ -132,7 +132,8 @@ def settle(facts: dict[str, Any], hints: Hints, tags: Mapping[str, str]) -> None
             continue
         facts["acquired"], facts["acquired_precision"] = when.at, when.precision
         if when.precision == "time" and not when.zoned:
-            facts["notes"].append(f"The time in {where} names no time zone; it is taken as UTC.")
+            made = ", which is often that of processing," if where.endswith("TIFFTAG_DATETIME") else ""
+            facts["notes"].append(f"The time in {where}{made} names no time zone; it is taken as UTC.")
         break
     facts["notes"] += hints.notes
 

@@ -186,7 +186,7 @@ class _Run:
         self.added = self.updated = self.unchanged = self.embedded = self.done = 0
         self.seen: set[str] = set()
         self.claimed = False
-        self.removed: tuple[tuple[str, int], ...] = ()
+        self.removed = 0
         self.options: dict[str, Any] = {}
         self.prune = False
         self.started = self.settled = time.monotonic()
@@ -216,7 +216,8 @@ class _Run:
             tuple(_together(self.failed) + problems),
             self.embedded,
             time.monotonic() - self.started,
-            tuple(dict(getattr(self.origin, "skipped", {})).items()) + self.removed,
+            tuple(dict(getattr(self.origin, "skipped", {})).items()),
+            self.removed,
         )
 
     def dry(self) -> IngestReport:
@@ -225,8 +226,8 @@ class _Run:
         for record in self.origin.records():
             self.seen.add(record.id)
             self._count(record, record.version or None)
-        if self.prune and (gone := self._vanished()):
-            self.removed = (("records that have vanished, to be removed", len(gone)),)
+        if self.prune:
+            self.removed = len(self._vanished())
         return self.report()
 
     def run(self) -> IngestReport:
@@ -252,9 +253,9 @@ class _Run:
                     if pending:
                         pending.result()
                 if gone := [id for id in getattr(self.origin, "gone", ()) if id in self.stored]:
-                    self.removed = (("records of an earlier cut, now removed", self._remove(gone)),)
+                    self.removed = self._remove(gone)
                 if self.prune and (gone := self._vanished()):
-                    self.removed += (("records that had vanished, now removed", self._remove(gone)),)
+                    self.removed += self._remove(gone)
             finally:
                 self.kb.catalog.retire()
                 self.kb.settle()  # what the catalog has, Chroma gets, however the run ends
@@ -277,7 +278,8 @@ class _Run:
             file = id.partition("#")[0]
             return unread.isdisjoint({file, *map(str, Path(file).parents)})
 
-        gone = [id for id in self.stored if id not in self.seen and was_read(id)]
+        removed = set(getattr(self.origin, "gone", ()))  # already, as what an earlier cut left
+        gone = [id for id in self.stored if id not in self.seen and id not in removed and was_read(id)]
         if gone and not self.seen:
             raise UsageError(
                 f"the source '{self.name}' yields nothing, so nothing of it was pruned.",

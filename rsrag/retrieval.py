@@ -191,11 +191,11 @@ def vote_scenes(query: Query, kb: KnowledgeBase) -> list[SceneVote]:
 
 
 def _knows_others(kb: KnowledgeBase, where: Filter, subjects: Collection[str]) -> bool:
-    """Whether there are images or names of other subjects, where those found are all of one: where many images of each
-    are known, the nearest are easily of one alone. A filter may have left nothing else, so that nothing is claimed."""
+    """Whether there are images or names of other subjects than those found: where many images of each are known, the
+    nearest are easily of one alone. A filter may have left nothing else, so that nothing is claimed."""
     named = sorted(s for s in subjects if s and not s.startswith(confidence.OWN_SUBJECT))
     if len(named) != 1 or where:
-        return False
+        return len(named) > 1
     parts = ", ".join("?" * len(NAME_PARTS))
     row = kb.catalog.db.execute(
         f"""SELECT EXISTS (SELECT 1 FROM chunks c JOIN records r ON r.rowid = c.record

@@ -349,7 +349,7 @@ class Chunk:
 @dataclass(frozen=True, slots=True)
 class IngestReport:
     """What one ingest did. `failed` lists (record or file, reason); `skipped` (what was left out on purpose, how many);
-    `seconds` is wall time."""
+    `seconds` is wall time; `removed` counts records that the source no longer has."""
 
     source: str
     added: int = 0
@@ -359,6 +359,7 @@ class IngestReport:
     embedded: int = 0
     seconds: float = 0.0
     skipped: tuple[tuple[str, int], ...] = ()
+    removed: int = 0
 
 
 # -- asking ---------------------------------------------------------------------------------------

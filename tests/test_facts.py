@@ -94,6 +94,7 @@ CODED = [
         ("ULML of Xsat for September 2020", 7.6),
         ("ULML of Xsat for September 2019", None),
         ("How high is the wind speed at the place in this image?", 3.1),
+        ("What is the wind speed of this place?", 3.1),
         ("what is the estimate of Xsat?", None),
     ],
 )

@@ -151,3 +151,22 @@ def test_files_cut_anywhere_are_mended_or_refused(filled: Path, tmp_path: Path, 
             continue
         with opened(path) as kb:
             assert_whole(kb, ids(OLD))
+
+
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 6))])
+def test_a_log_cut_after_a_kill_costs_its_end_at_most(filled: Path, tmp_path: Path, seed: int) -> None:
+    """What was in the catalog before stays; the store is whole with a part of the rest, or refused and left."""
+    import shutil
+
+    path, chance = tmp_path / "kb", random.Random(seed)
+    shutil.copytree(filled, path)
+    killed(path, "ingest", 0.3)
+    log = path / "catalog.sqlite-wal"
+    os.truncate(log, chance.randrange(log.stat().st_size))
+    try:
+        kb = opened(path)
+    except StoreError as error:
+        assert "Nothing was changed" in str(error)
+        return
+    with kb:
+        assert_whole(kb, ids(OLD), ids(OLD) | ids(NEW))

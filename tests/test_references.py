@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,10 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from typer.testing import CliRunner
 
 import rsrag
 from rsrag import Assistant, KnowledgeBase, Record
 from rsrag.classification import KnownImages
+from rsrag.cli.app import build
 from rsrag.references import Referees, References
 from rsrag.testing.encoders import COLOURS
 
@@ -67,6 +70,15 @@ def test_images_of_the_store_name_what_no_prompt_names(stocked: KnowledgeBase, t
     assert known.label == "barn"
     assert assistant.classify(barn, labels).label == known.plain != "barn"
     assert sum(share for _, share in known.scores) == pytest.approx(1)
+
+
+def test_images_of_a_list_are_judged_as_one_alone(stocked: KnowledgeBase, tmp_path: Path) -> None:
+    files = [stripes(tmp_path / "asked" / f"{c}.png", c, "grey", 7) for c in ("blue", "red")]
+    assistant, labels = Assistant(stocked), ("red roofs", "barn")
+    found = assistant.classify([tmp_path / "asked"], labels, knowledge=True)
+    assert [image.label for image in found.images] == ["barn", "red roofs"]
+    for image, file in zip(found.images, files, strict=True):
+        assert dict(image.scores) == pytest.approx(dict(assistant.classify(file, labels, knowledge=True).scores))
 
 
 def test_records_that_are_excluded_have_no_say(stocked: KnowledgeBase, tmp_path: Path) -> None:
@@ -194,3 +206,9 @@ def test_the_shipped_encoder_learns_a_word_from_images(tmp_path: Path) -> None:
         assert len(asked) == 6
         right = [assistant.classify(file, list(names.values()), knowledge=True).label == name for file, name in asked]
         assert sum(right) >= 5
+    file, name = asked[0]
+    command = ("classify", str(file), "--labels", ",".join(names.values()), "--kb", str(tmp_path / "store"), "--json")
+    told = CliRunner().invoke(build(list(command)), [*command, "--knowledge"])
+    assert json.loads(told.stdout)["label"] == name
+    refused = CliRunner().invoke(build(list(command)), [*command, "--knowledge", "--plain-vote"])
+    assert refused.exit_code == 2 and "exclude each other" in refused.output

@@ -46,5 +46,5 @@ def assert_whole(kb: KnowledgeBase, acknowledged: Collection[str], possible: Col
                 hits = kb._near_chunks(Query("x"), "texts", [vectors[chunk.content_hash]], 1)
                 assert hits[0][1] == pytest.approx(1, abs=1e-4) and chunk in [c for c, s in hits if s > 1 - 1e-4]
     for chunk in chunks[:: max(1, len(chunks) // 15)]:
-        hits = kb.search_text(Query(chunk.text), 5)
-        assert chunk.provenance.record in [hit.chunk.provenance.record for hit in hits]
+        found = kb.search_text(Query(chunk.text), 5)
+        assert chunk.provenance.record in [hit.chunk.provenance.record for hit in found]

@@ -44,7 +44,8 @@ _FORM: Final = re.compile(
     r"\bhow\s+(?:high|low|large|big|great|strong)\b(?=\s+(?:is|was|are|were)\s+the\b)", re.IGNORECASE
 )
 _SHOWN: Final = re.compile(
-    r"\b(?:the|this|that)\s+[\w-]+(?:\s+(?:shown|seen|visible))?\s+(?:in|on)\s+(?:this|the)\s+(?:image|picture|photo|scene)\b",
+    r"\b(?:the|this|that)\s+[\w-]+(?:\s+(?:shown|seen|visible))?\s+(?:in|on)\s+(?:this|the)\s+(?:image|picture|photo|scene)\b"
+    r"|\b(?:this|that)\s+(?:place|landmark|site|location|spot|building|structure)\b",
     re.IGNORECASE,
 )
 _ORDINAL: Final = re.compile(r"(?<![\w.,-])\d{1,2}(?![\w.,]*\w)")

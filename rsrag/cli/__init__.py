@@ -25,6 +25,12 @@ def main() -> None:
             raise
         _say(f"error: {error.message}", error.hint)
         sys.exit(2 if isinstance(error, UsageError) else 1)
+    except Exception as error:
+        # SQLITE_CORRUPT and SQLITE_NOTADB, met while rows were being read.
+        if debug or getattr(error, "sqlite_errorcode", 0) & 0xFF not in (11, 26):
+            raise
+        _say(f"error: a catalog is damaged ({error}).", "`rsrag kb restore` takes its last automatic backup.")
+        sys.exit(1)
     except KeyboardInterrupt:
         _say("interrupted; what was written so far is kept.", "")
         sys.exit(130)

@@ -25,6 +25,9 @@ def classify(
     plain_vote: Annotated[
         bool, typer.Option("--plain-vote", help="Judge each image of a collection by itself.")
     ] = False,
+    knowledge: Annotated[
+        bool, typer.Option("--knowledge", help="Let images of the knowledge base that show the labels decide too.")
+    ] = False,
     bands: BandsOption = "",
     sensor: SensorOption = "",
     kb: KbOption = "",
@@ -36,18 +39,22 @@ def classify(
     """
     session = session_of(context)
     names = _labels(labels)
+    if knowledge and plain_vote:
+        raise typer.BadParameter("--knowledge and --plain-vote exclude each other.")
     if len(images) == 1 and not Path(images[0]).expanduser().is_dir():
         if csv or html or plain_vote:
             raise typer.BadParameter("--csv, --html and --plain-vote are for a folder or several images.")
         with session.kb(kb) as store:
-            result = session.assistant(store).classify(images[0], names, bands=bands, sensor=sensor)
+            result = session.assistant(store).classify(
+                images[0], names, knowledge=knowledge, bands=bands, sensor=sensor
+            )
         _show_one(session, result, as_json)
         return
     bar = Progress(session, "Looking at")
     with session.kb(kb) as store:
         try:
             found = session.assistant(store).classify(
-                images, names, plain=plain_vote, progress=bar, bands=bands, sensor=sensor
+                images, names, plain=plain_vote, knowledge=knowledge, progress=bar, bands=bands, sensor=sensor
             )
         finally:
             bar.close()

@@ -108,6 +108,7 @@ def add(
                 "unchanged": report.unchanged,
                 "failed": [{"what": what, "why": why} for what, why in report.failed],
                 "skipped": dict(report.skipped),
+                "removed": report.removed,
                 "embedded": report.embedded,
                 "seconds": round(report.seconds, 3),
                 "dry_run": dry_run,
@@ -116,6 +117,7 @@ def add(
         return
     verb = "Would add" if dry_run else "Added"
     skipped = "".join(f", {count:,} {what} left out" for what, count in report.skipped)
+    skipped += f", {report.removed:,} {'to be ' if dry_run else ''}removed" if report.removed else ""
     typer.echo(
         f"{verb} {report.added:,} to '{report.source}'; {report.updated:,} updated, {report.unchanged:,} unchanged, "
         f"{len(report.failed):,} failed{skipped} ({report.seconds:.1f} s)."

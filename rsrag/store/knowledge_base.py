@@ -178,10 +178,11 @@ class KnowledgeBase(Searches):
             if gone := self.catalog.departed(space):
                 self.index.remove(space, gone)
                 if space == "images":
-                    self._drop_previews(gone)
+                    self.drop_previews(gone)
                 self.catalog.forget_departed(space, gone)
 
-    def _drop_previews(self, hashes: Sequence[str]) -> None:
+    def drop_previews(self, hashes: Sequence[str]) -> None:
+        """Remove the previews of images that are gone, as far as no snapshot needs them."""
         for digest in hashes:
             keep_preview(self.path, self.preview_path(digest))
 

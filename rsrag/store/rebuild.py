@@ -63,6 +63,7 @@ def rebuild(kb: KnowledgeBase, progress: Progress | None = None) -> int:
             total = _fill(kb, fresh, progress)
     finally:
         fresh.close()
+    kb.drop_previews(kb.catalog.departed("images"))
     kb.catalog.use_index(folder)
     kb._refresh()
     _tidy(kb.path, {folder})

@@ -25,6 +25,7 @@ BACKUP_EVERY_S = 600.0
 """A change within so many seconds after the last automatic backup makes no other."""
 
 KEPT_BACKUPS = 3
+_OWN_NAMES = ("auto-", "before-schema-", "before-restore", "previews")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -115,10 +116,10 @@ def _flush(file: Path) -> None:
 
 def take(kb: KnowledgeBase, name: str) -> Snapshot:
     """A snapshot by a name of one's own. Raises `UsageError` for a name that is no plain one or is taken."""
-    if not _NAME.fullmatch(name) or name.startswith(("auto-", "before-", "previews")):
+    if not _NAME.fullmatch(name) or name.startswith(_OWN_NAMES):
         raise UsageError(
             f"'{name}' is no name for a snapshot.",
-            "Use letters, digits, '.', '_' and '-'; 'auto-', 'before-' and 'previews' are taken.",
+            f"Use letters, digits, '.', '_' and '-'; what begins with {', '.join(_OWN_NAMES)} is taken.",
         )
     if any(known.name == name for known in snapshots(kb.path)):
         raise UsageError(f"there is a snapshot '{name}' already.", f"Remove it: rsrag kb snapshot {name} --remove")

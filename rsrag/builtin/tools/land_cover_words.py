@@ -117,7 +117,7 @@ def method(seen: Sequence[Seen]) -> str:
     calibrated = any(one.found.unit == "reflectance" for one in seen)
     snow = f"NDSI from {limits['NDSI of snow']} for snow (Hall and others 1995), " if calibrated else ""
     return (
-        f"Land cover was estimated pixel by pixel: {index} above {level} for water ({source}), {snow}"
+        f"Land cover was estimated pixel by pixel: {index} above {level} and above NDVI for water ({source}), {snow}"
         f"NDVI from {limits['NDVI of dense vegetation']} for dense and from {limits['NDVI of bare ground']} for sparse "
         "vegetation (Sobrino and others 2004), else bare ground; ranges come from moving each threshold by 10 %, that "
         "of water by 0.05."

@@ -89,7 +89,7 @@ class Locate:
         values = {"latitude": Quantity(lat, "degrees"), "longitude": Quantity(lon, "degrees")}
         for place in named:
             values.setdefault(f"distance to {place.name}", Quantity(place.distance_m / 1000, "km"))
-        caveats = _CAVEATS
+        caveats: tuple[str, ...] = _CAVEATS
         if scene.acquired and scene.acquired_precision == "time":
             caveats += tuple(note for note in scene.notes if "time zone" in note)
             above = sun(scene.acquired, lon, lat)

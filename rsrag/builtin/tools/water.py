@@ -124,8 +124,8 @@ class WaterExtent:
             f"Open water covers {said}." if part else f"No open water was found in {here}.",
             f"The largest connected water covers {hectares(largest)}." if largest else "",
             f"Moving the threshold by {water.step:g}{unit} {_moved(low, most)}.",
-            f"Water is where {water.name} is {'below' if water.dark else 'above'} {water.limit:.2g}{unit}, and "
-            f"{water.how}.",
+            f"Water is where {water.name} is {'below' if water.dark else 'above'} {water.limit:.2g}{unit}"
+            f"{'' if water.more is None else ' and above NDVI'}, and {water.how}.",
             bands_used(scene, used),
             reading(scene, (rows, columns)),
         )
@@ -163,7 +163,8 @@ def _optical(scene: Scene, threshold: float | None, name: str) -> tuple[_Water, 
     ]
     if never is not None and never.any():
         notes.append(f"Pixels that look like {CLASSES[SNOW]} or {CLASSES[CLOUD]} are not counted as {CLASSES[WATER]}.")
-    return _Water(index.name, layer, limit, STEP, how, never, greenness), [*picked.values()], notes
+    used = [*picked.values(), *extra[:2]]  # NDVI's
+    return _Water(index.name, layer, limit, STEP, how, never, greenness), used, notes
 
 
 def _radar(scene: Scene, threshold: float | None) -> tuple[_Water, list[str], list[str]]:

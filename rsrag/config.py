@@ -30,7 +30,17 @@ DEFAULTS: Final[Mapping[str, Any]] = {
     "wait": 30.0,
     "remote_scenes": False,
 }
-TABLES: Final = ("encoders", "models", "sources", "captioners", "retrievers", "rerankers", "tools", "benchmarks", "plugins")
+TABLES: Final = (
+    "encoders",
+    "models",
+    "sources",
+    "captioners",
+    "retrievers",
+    "rerankers",
+    "tools",
+    "benchmarks",
+    "plugins",
+)
 PLUGIN_SETTINGS: Final[Mapping[str, str]] = {
     "disabled": "plugins that are never imported, by name",
     "paths": "plugins that are not installed: .py files, or folders of such files and packages",

@@ -29,8 +29,8 @@ class Source(Protocol):
     """Yields records. Optional attributes: `root` (images are relative to it; stored as given, so that a store
     can move with it), `role` ("reference" or "mine"), `problems` (a list of (where, why) for input that could
     not be read: a bad file costs itself only), `skipped` (a mapping of what was left out on purpose to how many),
-    `gone` (ids it yielded once and does no more: they are removed), `open_image(uri) -> Scene | None` (opens an image of
-    a record its own way; None leaves the record out, which `skipped` then counts), and `__len__` for progress."""
+    `gone` (ids it yielded once and does no more: they are removed), `open_image(uri) -> Scene | None` (opens an image
+    of a record its own way; None leaves the record out, which `skipped` then counts), and `__len__` for progress."""
 
     name: ClassVar[str]
 
@@ -130,8 +130,8 @@ class GeoTool(Protocol):
     order), `kb` (a `Knowledge`), `pictures` (a `Path`: the folder it may write pictures to). All others are arguments.
     `applies` says from 0 to 1 how well it fits a query: from 0.4 on it is run by rule, and from 0.8 on the question
     asks for this very thing, so that its result leads the answer. Optional: `arguments(query)`, what the question
-    itself implies for a run by rule, such as {"index": "NDWI"}, or a list of such for several runs; and `asks`, what a person must agree to before it
-    runs: ("network",), ("write",)."""
+    itself implies for a run by rule, such as {"index": "NDWI"}, or a list of such for several runs; and `asks`, what a
+    person must agree to before it runs: ("network",), ("write",)."""
 
     name: ClassVar[str]
 
@@ -144,8 +144,8 @@ class Benchmark(Protocol):
     """Questions with their right answers, for `rsrag eval run`.
 
     `samples` yields them, the same ones in the same order every time; `split` is the part that is asked for, "" the
-    benchmark's own choice. Their images are relative to the optional `root`. A sample's `meta` may hold "record", the id
-    of the record that tells about its own image, and "parts", the parts of the texts that may be searched for it.
+    benchmark's own choice. Their images are relative to the optional `root`. A sample's `meta` may hold "record", the
+    id of the record that tells about its own image, and "parts", the parts of the texts that may be searched for it.
     Optional: `sources(split)`, what a knowledge base for these questions is filled with, in the forms that
     `KnowledgeBase.add` takes; `files`, the paths that questions and knowledge were read from."""
 

@@ -51,7 +51,7 @@ class Tool:
         )
 
     def spec(self, letters: Sequence[str] = ()) -> ToolSpec:
-        """What a model is told: the docstring's first paragraph, the arguments, and which of the lettered scenes to look at."""
+        """What a model is told: the docstring's first paragraph, the arguments, and which scenes it may look at."""
         schema = self._schema
         properties = dict(schema.get("properties", {}))
         if self.takes == "scene" and len(letters) > 1:

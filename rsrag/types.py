@@ -677,7 +677,8 @@ class Answer:
     """An answer with everything it rests on.
 
     `evidence` is all that was shown to the model, `citations` what its text cites; `invalid_markers` are
-    cited numbers that do not exist. `usage` is what the model says it cost. `grounded`: not declined, and every factual sentence has a valid [n].
+    cited numbers that do not exist. `usage` is what the model says it cost. `grounded`: not declined, and every
+    factual sentence has a valid [n].
     """
 
     text: str

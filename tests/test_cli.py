@@ -116,7 +116,8 @@ def test_ask_json_has_the_documented_shape(shell: Shell) -> None:
     done = shell("ask", "what is this?", "--image", "imagery/field_20200714.tif", "--kb", "work", "--json")
     answer = json.loads(done.stdout)
     assert set(answer) == {
-        "text", "status", "grounded", "model", "evidence", "citations", "invalid_markers", "warnings", "seconds", "usage",
+        "text", "status", "grounded", "model", "evidence", "citations", "invalid_markers", "warnings", "seconds",
+        "usage",
     }  # fmt: skip
     assert answer["status"] in ("answered", "partial", "declined")
     keys = {"number", "kind", "title", "text", "image", "url", "license", "source", "role", "score", "bbox"}

@@ -211,7 +211,7 @@ def test_a_geo_tool_tells_a_chain_its_numbers_and_its_errors(served: KnowledgeBa
     )
     assert "width: 40 pixels" in message.content and message.artifact.values["height"].value == 30
 
-    with pytest.raises(ToolException, match="there is no image gone.tif"):
+    with pytest.raises(ToolException, match=r"there is no image gone\.tif"):
         found["describe_scene"].invoke({"image": "gone.tif"})
 
 

@@ -14,7 +14,11 @@ from rsrag.cli.app import build
 from rsrag.evaluation import conventions, formats
 from rsrag.evaluation.samples import TASKS
 
-PAGE = (Path(__file__).parents[2] / "docs" / "evaluation.md").read_text(encoding="utf-8")
+PAGE, _, MEASURED = (
+    (Path(__file__).parents[2] / "docs" / "evaluation.md")
+    .read_text(encoding="utf-8")
+    .partition("## Does retrieval pay?")
+)
 
 
 @pytest.mark.parametrize("name", [*formats._READERS, "folders", *TASKS, *conventions.CONVENTIONS])
@@ -26,6 +30,14 @@ def test_options_exist() -> None:
     commands = ("score", "compare", "run", "sweep")
     helps = " ".join(CliRunner().invoke(build(), ["eval", c, "--help"]).output for c in commands)
     assert set(re.findall(r"--[a-z][a-z-]+", PAGE)) <= set(re.findall(r"--[a-z][a-z-]+", helps))
+
+
+def test_options_of_what_was_measured_exist() -> None:
+    commands = (["train", "encoder"], ["classify"])
+    helps = " ".join(CliRunner().invoke(build(c), [*c, "--help"]).output for c in commands)
+    benchmark = (Path(__file__).parents[2] / "benchmarks" / "rag_pays.py").read_text(encoding="utf-8")
+    known = set(re.findall(r"--[a-z][a-z-]+", helps)) | set(re.findall(r'"(--[a-z]+)"', benchmark))
+    assert set(re.findall(r"--[a-z][a-z-]+", MEASURED)) <= known
 
 
 def test_the_commands_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -161,8 +161,9 @@ class _Reader:
             if subject and not follows:
                 lines.extend(self._about(subject, "identify", 1 if len(self.prompt.votes) > 1 else 2))
         if told := seen.said_of_content(self.prompt, self.done):
-            # What tools know of the scene stands whatever the pixels look like.
-            lines.extend(told[:_MOST_TOLD])
+            # What tools know of the scene stands whatever the pixels look like, and leads where they say nothing.
+            first = 0 if "answered" in statuses else 1
+            lines = [*told[:first], *lines, *told[first:_MOST_TOLD]]
             statuses = ["answered" if status == "answered" else "partial" for status in statuses] or ["partial"]
         fresh = [line for line in lines if line not in self.said]
         if not lines:

@@ -33,6 +33,7 @@ from rsrag import (
     Query,
     Record,
     RsragError,
+    Sample,
     Scene,
     Text,
     ToolResult,
@@ -131,6 +132,36 @@ class TestRswk(SourceContract):
         with (tmp_path / "hill.jsonl").open("a") as stream:
             stream.write('{"ID": "2"\n')
         return component
+
+
+class TestStac(SourceContract):
+    module = "rsrag.builtin.sources"
+
+    @pytest.fixture
+    def component(self, tmp_path: Path) -> Any:
+        make_image(tmp_path / "a.png")
+        (tmp_path / "items.json").write_text(json.dumps({"type": "FeatureCollection", "features": [stac_item("a")]}))
+        return BUILT_INS.create("source", "stac", path=str(tmp_path / "items.json"))
+
+    @pytest.fixture
+    def damaged(self, component: Any, tmp_path: Path) -> Any:
+        bad = stac_item("b") | {"properties": {"datetime": "yesterday"}}
+        items = {"type": "FeatureCollection", "features": [stac_item("a"), bad]}
+        (tmp_path / "items.json").write_text(json.dumps(items))
+        return component
+
+
+def stac_item(id: str) -> dict[str, Any]:
+    return {
+        "type": "Feature",
+        "stac_version": "1.1.0",
+        "id": id,
+        "geometry": {"type": "Point", "coordinates": [4.5, 51.5]},
+        "bbox": [4.5, 51.5, 4.5, 51.5],
+        "properties": {"datetime": "2020-07-15T10:30:31Z"},
+        "links": [],
+        "assets": {"thumbnail": {"href": f"./{id}.png", "type": "image/png", "roles": ["thumbnail"]}},
+    }
 
 
 def _loader(*texts: str) -> Any:
@@ -381,7 +412,7 @@ class TestStarterCaptioner(CaptionerContract):
 class TestBenchmark(BenchmarkContract):
     @pytest.fixture
     def component(self) -> Any:
-        return type("Set", (), {"name": "yes-or-no"})()
+        return benchmark(lambda s: [asked("1"), asked("2")])
 
 
 # -- broken things, and the test that finds each -----------------------------------------------------
@@ -393,6 +424,16 @@ counter = iter(range(1_000_000))
 def source(records: Any, **attributes: Any) -> Any:
     """A source whose records() calls `records` with itself."""
     return type("Broken", (), {"name": "broken", "records": lambda self: iter(records(self)), **attributes})()
+
+
+def benchmark(samples: Any, **attributes: Any) -> Any:
+    """A benchmark whose samples() calls `samples` with itself."""
+    found = {"samples": lambda self, split="": iter(samples(self))}
+    return type("Broken", (), {"name": "broken", **found, **attributes})()
+
+
+def asked(id: str = "a", question: str = "how long?", **more: Any) -> Sample:
+    return Sample(id, **{"task": "vqa", "question": question, "references": ("3 km",), **more})
 
 
 def captioner(caption: Any) -> Any:
@@ -630,6 +671,19 @@ BROKEN: dict[type[Any], list[Row]] = {
     ],
     BenchmarkContract: [
         ("its_module_is_light", "imports LangChain", "rsrag.langchain", r"langchain.py:\d+ `from langchain_core"),
+        ("it_yields_samples", "nothing", lambda: benchmark(lambda s: []), "yields nothing"),
+        ("it_yields_samples", "dicts", lambda: benchmark(lambda s: [{"id": "a"}]), "yield rsrag.Sample"),
+        ("every_sample_has_an_id_of_its_own", "twice", lambda: benchmark(lambda s: [asked(), asked()]), "given twice"),
+        ("every_sample_can_be_scored", "no answer",
+         lambda: benchmark(lambda s: [asked(references=())]), "right answer"),
+        ("every_sample_can_be_scored", "no task", lambda: benchmark(lambda s: [asked(task="guess")]), "no task 'gues"),
+        ("every_sample_asks_something", "silent", lambda: benchmark(lambda s: [asked(question=" ")]), "neither"),
+        ("it_yields_the_same_again", "counter",
+         lambda: benchmark(lambda s: [asked(str(next(counter)))]), "the second time"),
+        ("its_images_are_there", "lost", lambda: benchmark(lambda s: [asked(images=("no.png",))]), "does not exist"),
+        ("its_knowledge_does_not_hold_the_questions", "the same record",
+         lambda: benchmark(lambda s: [asked("a")], sources=lambda self, split: [source(lambda s: [note("a")])]),
+         "which is asked about"),
     ],
     CaptionerContract: [
         ("one_text_per_scene", "too few", lambda: captioner(lambda s: ["x"] * (len(s) - 1)), "9 scenes got 8"),
@@ -834,10 +888,11 @@ def test_every_test_of_every_contract_can_fail() -> None:
 
 def test_every_kind_has_a_contract_and_every_built_in_is_held_to_it() -> None:
     assert {f"{kind.title()}Contract" for kind in HOOKS} <= set(contracts.__all__)
-    text = Path(__file__).read_text(encoding="utf-8")
+    text = "".join(file.read_text(encoding="utf-8") for file in sorted(Path(__file__).parent.rglob("test_*.py")))
     for kind in HOOKS.keys() - {"retriever", "tool"}:  # of these all are tried, whatever their names
         for name in BUILT_INS.offers(kind):
-            assert f'create("{kind}", "{name}"' in text, f"no test here holds the {kind} '{name}' to its contract"
+            made = re.search(rf'create\(\s*"{kind}", f?"{re.escape(name)}[":]', text)
+            assert made, f"no test holds the {kind} '{name}' to its contract"
 
 
 @pytest.mark.parametrize("module", sorted(set(BUILTINS.values())))

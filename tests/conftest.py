@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,10 @@ from hypothesis import HealthCheck, settings
 
 from rsrag import KnowledgeBase, Plugins, hookimpl
 from rsrag.testing.encoders import FakeEncoder
+
+# A suite started in the background ignores SIGINT, and so would every program that it starts in order to interrupt it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The machine is shared: how long one example takes says nothing. The same examples everywhere, so that a red run is red
 # for everybody; HYPOTHESIS_PROFILE=explore looks for new ones.

@@ -68,7 +68,9 @@ def decoding(path: Path | str) -> Iterator[None]:
     except MemoryError as error:
         raise SceneError(f"{path} does not fit in memory.", "Open a part of it: file#xywh=x,y,w,h.") from error
     except Exception as error:
-        why = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+        # rasterio's own words only point to GDAL's, which say where the file ends.
+        told = error.__cause__ if "See previous exception" in str(error) and error.__cause__ else error
+        why = (str(told).strip() or type(told).__name__).splitlines()[0].rstrip(".")
         raise SceneError(f"{path} is damaged or cut short: {why}.", "Copy or export it again.") from error
 
 

@@ -710,3 +710,12 @@ def test_plugins_are_asked_first_and_without_the_region() -> None:
 
     scene = open_scene("zip://a#xywh=1,2,3,4", Some())  # type: ignore[arg-type]
     assert (scene.width, scene.height, scene.uri) == (3, 4, "zip://a#xywh=1,2,3,4")
+
+
+def test_a_file_cut_short_is_told_in_gdals_words(tmp_path: Path) -> None:
+    whole = make_geotiff(tmp_path / "whole.tif", size=(64, 64))
+    cut = tmp_path / "cut.tif"
+    cut.write_bytes(Path(whole).read_bytes()[:3000])
+    with pytest.raises(SceneError) as caught:
+        open_scene(cut).rgb(64)
+    assert "cut short" in caught.value.message and "previous exception" not in caught.value.message

@@ -112,14 +112,10 @@ def _sections(record: Record, captions: tuple[str, ...]) -> Iterator[Section]:
 
 def _mentions(text: str, fact: Fact) -> bool:
     """Whether a text already gives a fact's value together with the words of its attribute."""
-    value = (
-        f"{fact.value:,}"
-        if isinstance(fact.value, int)
-        else _written(fact.value)
-        if isinstance(fact.value, float)
-        else fact.value
-    )
-    if re.search(rf"(?<![\w.,]){re.escape(value)}(?![\w]|[.,]\d)", text) is None:
+    value = _written(fact.value) if isinstance(fact.value, float) else str(fact.value)
+    spellings = {value, f"{fact.value:,}"} if isinstance(fact.value, int) else {value}
+    said = "|".join(re.escape(spelling) for spelling in spellings)
+    if re.search(rf"(?<![\w.,])(?:{said})(?![\w]|[.,]\d)", text) is None:
         return False
     lower = text.lower()
     return all(word in lower for word in re.findall(r"[a-z]{4,}", fact.attribute.lower()))

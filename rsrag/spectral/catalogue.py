@@ -37,9 +37,11 @@ CONSTANTS: Final[dict[str, float]] = {
 }  # fmt: skip
 
 # Where one default does not fit all that share the name: the soil adjustment of EVI is 1, that of SAVI and its kin 0.5
-# (Huete 1988; Kaufman and Tanré 1992; Sripada and others 2006; Gong and others 2003).
+# (Huete 1988; Kaufman and Tanré 1992; Sripada and others 2006; Gong and others 2003), also within IBI (Xu 2008); the
+# share of red in NDPI is 0.74 (Wang and others 2017), in WDRVI 0.1.
 OWN_CONSTANTS: Final[dict[str, dict[str, float]]] = {
-    name: {"L": 0.5} for name in ("SAVI", "SARVI", "GSAVI", "MNLI", "SAVIT")
+    **{name: {"L": 0.5} for name in ("SAVI", "SARVI", "GSAVI", "MNLI", "SAVIT", "IBI")},
+    "NDPI": {"alpha": 0.74},
 }
 
 # Centre wavelengths in nm that the lambdas of some formulas stand for: Sentinel-2A's (ESA).

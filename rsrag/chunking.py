@@ -11,6 +11,9 @@ from .types import Chunk, Fact, Provenance, Record, Section
 NAME_PARTS = ("label", "caption")
 """Parts short enough to name what an image shows; they enter the `names` space too."""
 
+FACT_PART = "fact"
+"""The part of a passage that says one fact."""
+
 _FIRST_CHARS = 1200  # about 256 word pieces of English
 _FEWEST_CHARS = 40
 
@@ -104,7 +107,7 @@ def _sections(record: Record, captions: tuple[str, ...]) -> Iterator[Section]:
     for fact in record.facts:
         # Prose that already gives the figure is the better passage; the fact itself is kept either way.
         if record.vectors and not _mentions(said, fact):
-            yield Section("fact", fact_sentence(record.title, fact))
+            yield Section(FACT_PART, fact_sentence(record.title, fact))
     for caption in captions:
         if caption.strip():
             yield Section("caption", caption)

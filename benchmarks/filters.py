@@ -269,7 +269,7 @@ def measure(kb: Any, archive: Archive, bare: Bare, runs: int) -> tuple[list[Row]
     for name, make in alone.items():
         target = 0.05 if name.startswith(("polygon", "season")) else None
         for what, side in (
-            ("which chunks", lambda number, make=make: kb.catalog.hashes("text", kb.condition(make(number)))),
+            ("which chunks", lambda number, make=make: kb.catalog.chunks.hashes("text", kb.condition(make(number)))),
             (f"nearest {K}", lambda number, make=make: search(number + 1000, make(number))),
         ):
             kb._places.clear()  # what one measure has worked out is no help to the next

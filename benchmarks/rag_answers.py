@@ -1,6 +1,6 @@
-"""Captions and questions about UC Merced's images, answered by the product over a real store.
+"""Captions and questions about the images of UC Merced or AID, answered by the product over a real store.
 
-Used by rag_pays.py. The store holds the packs and UC Merced's train rows with their captions; the questions are made of
+Used by rag_pays.py. The store holds the packs and the set's train rows with their captions; the questions are made of
 labels and packs: what an image shows, and three that only a text about what it shows can answer. All of it runs
 through `rsrag.evaluation.runner`, with its leakage guard.
 """
@@ -43,6 +43,7 @@ JOINED = {
     "text lanes": Setup(lanes=MODES["text"]),
     "join, rrf": Setup(),
     **{f"join, weighted, alpha {a:g}": Setup(fusion="weighted", alpha=a) for a in ALPHAS},
+    "join, rrf, reranker diverse": Setup(reranker="diverse"),
 }
 
 
@@ -68,24 +69,41 @@ def subjects() -> dict[str, Subject]:
     return found
 
 
+def word(label: str) -> str:
+    """A label in one word and small letters, as `subjects` lists it."""
+    return re.sub(r"[\W_]+", "", label.lower())
+
+
+def per_class(rows: Sequence[Mapping[str, Any]], split: str, most: int) -> list[Mapping[str, Any]]:
+    """The rows of a split, at most so many of each class, evenly taken; all of them where it is 0."""
+    of: dict[str, list[Mapping[str, Any]]] = {}
+    for row in rows:
+        if row["split"] == split:
+            of.setdefault(row["label"], []).append(row)
+    return [
+        own[i * len(own) // share]
+        for own in of.values()
+        for share in [min(most or len(own), len(own))]
+        for i in range(share)
+    ]
+
+
 class Train:
-    """UC Merced's train rows as a source: one record per image, with its captions, of the pack's subject."""
+    """Train rows as a source: one record per image, with its captions, of the pack's subject."""
 
     name = "train-rows"
     role = "reference"
-    label = "ucm"
 
-    def __init__(self, root: Path, rows: Sequence[Mapping[str, Any]], known: Mapping[str, Subject]) -> None:
-        self.root = root
-        self._rows = [row for row in rows if row["split"] == "train"]
-        self._known = known
+    def __init__(self, label: str, root: Path, rows: Sequence[Mapping[str, Any]], known: Mapping[str, Subject]) -> None:
+        self.label, self.root = label, root
+        self._rows, self._known = rows, known
 
     def __len__(self) -> int:
         return len(self._rows)
 
     def records(self) -> Iterator[Record]:
         for row in self._rows:
-            subject = self._known[row["label"]]
+            subject = self._known[word(row["label"])]
             captions = tuple(Section("caption", said) for said in dict.fromkeys(row["captions"]))
             yield Record(row["file"], subject.id, subject.title, sections=captions, images=(row["file"],))
 
@@ -104,22 +122,26 @@ class Made:
 
 
 class Answers:
-    """The store of one encoder, and what comes of asking it. `limit`: images per class that are asked
-    questions about."""
+    """The store of one encoder and one set, and what comes of asking it. Of each class, `stored` train images are in
+    the store, questions are asked about `asked` val images, and `described` are to be described; 0 is all."""
 
-    def __init__(self, folder: Path, home: Path, encoder: Any, limit: int = 0, reranker: str = "") -> None:
-        self.home, self.limit, self.reranker = home, limit, reranker
+    def __init__(
+        self, folder: Path, home: Path, encoder: Any, name: str, *, stored: int, asked: int, described: int
+    ) -> None:
+        self.home, self.name = home, name
+        self.asked, self.described = asked, described
         self.root = home / "images"
         self.known = subjects()
-        self.rows = manifest(folder, "ucm")
-        if not (self.root / self.rows[0]["file"]).exists():
-            with tarfile.open(folder / "imagetext" / "ucm.tar") as archive:
+        self.rows = manifest(folder, name)
+        if not (self.root / self.rows[-1]["file"]).exists():
+            with tarfile.open(folder / "imagetext" / f"{name}.tar") as archive:
                 archive.extractall(self.root, filter="data")
-        self.kb = rsrag.KnowledgeBase(home / f"store-{encoder.id}", encoder=encoder, text_encoder="starter")
+        store = home / f"store-{name}-{stored or 'all'}-{encoder.id}"
+        self.kb = rsrag.KnowledgeBase(store, encoder=encoder, text_encoder="starter")
         self.said: list[str] = []
         for pack in bundled_packs().values():
             self._add(pack, pack.name)
-        self._add(Train(self.root, self.rows, self.known), "ucm")
+        self._add(Train(name, self.root, per_class(self.rows, "train", stored), self.known), name)
 
     def _add(self, what: Any, source: str) -> None:
         if source not in {known.name for known in self.kb.sources()}:
@@ -128,21 +150,11 @@ class Answers:
             if report.failed:
                 self.said.append(f"{source}: {len(report.failed)} problems, first {report.failed[0]}")
 
-    def _asked(self, limit: int = 0) -> list[Mapping[str, Any]]:
-        """Validation rows, at most `limit` of each class where it is not 0."""
-        seen: dict[str, int] = {}
-        found = []
-        for row in self.rows:
-            if row["split"] == "val" and (not limit or seen.get(row["label"], 0) < limit):
-                seen[row["label"]] = seen.get(row["label"], 0) + 1
-                found.append(row)
-        return found
-
     def captions(self, captioner: str, modes: Mapping[str, Setup]) -> dict[str, dict[str, Score]]:
         """mode -> metric -> score of the sentence that describes the image."""
         questions = [
             Sample(row["file"], "caption", images=(row["file"],), references=tuple(row["captions"]))
-            for row in self._asked()
+            for row in per_class(self.rows, "val", self.described)
         ]
         said = self._run("captions", questions, modes, captioner)
         references = [q.references for q in questions]
@@ -153,7 +165,7 @@ class Answers:
 
     def questions(self, modes: Mapping[str, Setup]) -> dict[str, dict[str, Score]]:
         """mode -> what was asked -> share of right answers; see `_quotes` and `_names`."""
-        asked = [(row, part) for part in QUESTIONS for row in self._asked(self.limit)]
+        asked = [(row, part) for part in QUESTIONS for row in per_class(self.rows, "val", self.asked)]
         samples = [
             Sample(f"{part}/{row['file']}", "vqa", QUESTIONS[part], (row["file"],), (self._reference(row, part),))
             for row, part in asked
@@ -170,7 +182,7 @@ class Answers:
         return found
 
     def _reference(self, row: Mapping[str, Any], part: str) -> str:
-        subject = self.known[row["label"]]
+        subject = self.known[word(row["label"])]
         return subject.sections.get(part, subject.title)
 
     def _quotes(self, text: str, label: str, part: str) -> bool:
@@ -181,23 +193,24 @@ class Answers:
             for sentence in re.split(r"(?<=[.!?])\s+", subject.sections.get(part, ""))
             if sentence and sentence in text
         }
-        return quoted == {self.known[label].id}
+        return quoted == {self.known[word(label)].id}
 
     def _names(self, text: str, label: str) -> bool:
         """Whether the verdict, the answer's first sentence, names the class, and does not decline to."""
         first = re.split(r"(?<=[.:])\s", text.strip(), maxsplit=1)[0].lower()
-        named = any(re.search(rf"\b{re.escape(name.lower())}\b", first) for name in self.known[label].names)
+        named = any(re.search(rf"\b{re.escape(name.lower())}\b", first) for name in self.known[word(label)].names)
         return named and not first.startswith(("i can't", "perhaps"))
 
     def _run(
         self, name: str, questions: Sequence[Sample], modes: Mapping[str, Setup], captioner: str
     ) -> dict[str, list[str]]:
-        assistant = rsrag.Assistant(self.kb, captioner=captioner, reranker=self.reranker, tools=False)
         chosen = Chosen(Made(name, questions, self.root))
         found = {}
         for mode, setup in modes.items():
-            setup = replace(setup, captioner=captioner, reranker=self.reranker)
-            out = self.home / "runs" / self.kb.encoder.id / f"{name}-{captioner or 'quotes'}-{slug(setup)}"
+            assistant = rsrag.Assistant(self.kb, captioner=captioner, reranker=setup.reranker, tools=False)
+            setup = replace(setup, captioner=captioner)
+            ways = "-".join(filter(None, (name, captioner or "quotes", setup.reranker, slug(setup))))
+            out = self.home / "runs" / self.name / self.kb.encoder.id / ways
             shutil.rmtree(out, ignore_errors=True)  # what is measured is measured now; searches are kept
             with opened(chosen, assistant, setup, cache=self.home / "searches") as bench:
                 say(f"{name}, {mode}: {len(bench.samples):,} questions")

@@ -155,7 +155,9 @@ def told(found: Case, name: str) -> None:
 
 
 def answered(answers: Answers, table: str, captioner: str) -> Iterator[Row]:
-    """Captions, and questions that only knowledge answers."""
+    """Captions, and questions that only knowledge answers. Nothing is asked for a caption, so that text lanes have
+    nothing to go by, and every alpha is the same."""
+    set_ = TITLES[answers.name]
     quoting = {mode: setup for mode, setup in JOINED.items() if "alpha" not in mode or mode.endswith("0.7")}
     alone = answers.captions(captioner, {"no retrieval": NONE})["no retrieval"]
     both = answers.captions(captioner, {"join, rrf, and the captioner": JOINED["join, rrf"]}) if captioner else {}
@@ -163,11 +165,11 @@ def answered(answers: Answers, table: str, captioner: str) -> Iterator[Row]:
     before = "captioner alone" if captioner else "no retrieval, no captioner"
     for way, scores in {before: alone, **both, **quoted}.items():
         for metric, score in scores.items():
-            yield row(table, "captions, UC Merced", way, metric, alone[metric], score)
+            yield row(table, f"captions, {set_}", way, metric, alone[metric], score)
     found = answers.questions({"no retrieval": NONE, **JOINED})
     for way, scores in found.items():
         for what, score in scores.items():
-            yield row(table, "questions, UC Merced", way, what, found["no retrieval"][what], score)
+            yield row(table, f"questions, {set_}", way, what, found["no retrieval"][what], score)
 
 
 # -- the tables -----------------------------------------------------------------------------------
@@ -188,8 +190,10 @@ def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("--towers", type=Path, default=None, help="folder of the encoders that lack something")
     parser.add_argument("--home", type=Path, default=None, help="keeps vectors and stores for the next time")
-    parser.add_argument("--limit", type=int, default=3, help="images per class for questions; 0 for all (default: 3)")
-    parser.add_argument("--reranker", default="", help="a reranker for questions and captions, by name")
+    parser.add_argument("--asked", type=int, default=2, help="images per class for questions; 0 for all (default: 2)")
+    parser.add_argument("--described", type=int, default=4, help="and for captions (default: 4)")
+    parser.add_argument("--stored", type=int, default=100, help="train images per class in the store (default: 100)")
+    parser.add_argument("--set", dest="sets", action="append", choices=SETS, help="answers of this set (repeatable)")
     parser.add_argument("--only", action="append", choices=["naming", "answers"], help="only this part (repeatable)")
     options = parser.parse_args()
     folder = data(*(f"imagetext/{name}.{kind}" for name in SETS for kind in ("tar", "jsonl")))
@@ -199,7 +203,8 @@ def main() -> None:
     wanted = options.only or ["naming", "answers"]
     with tempfile.TemporaryDirectory(prefix="rsrag-bench-") as temporary:
         home = options.home or Path(temporary)
-        rows = list(measured(folder, home, options.towers, wanted, options.limit, options.reranker))
+        sizes = {"stored": options.stored, "asked": options.asked, "described": options.described}
+        rows = list(measured(folder, home, options.towers, wanted, options.sets or SETS, sizes))
     if options.json:
         print(json.dumps({"benchmark": TITLE, "rows": [asdict(r) for r in rows]}, indent=2))
     else:
@@ -207,7 +212,7 @@ def main() -> None:
 
 
 def measured(
-    folder: Path, home: Path, towers: Path | None, wanted: Sequence[str], limit: int, reranker: str
+    folder: Path, home: Path, towers: Path | None, wanted: Sequence[str], sets: Sequence[str], sizes: dict[str, int]
 ) -> Iterator[Row]:
     """Everything that the towers at hand allow; what is left out is said."""
     make = partial(rsrag.create, "encoder", "starter")
@@ -223,11 +228,11 @@ def measured(
             yield from left_out(images, there["left-out"])
         yield from seen(images, make())
     if "answers" in wanted:
-        sides = [("answers, seen by encoder and captioner", make(), "starter")]
-        if "without-ucm" in there:
-            sides.append(("answers, unseen by the encoder", there["without-ucm"], ""))
-        for table, encoder, captioner in sides:
-            answers = Answers(folder, home, encoder, limit, reranker)
+        sides = [("answers, seen by encoder and captioner", make(), name, "starter") for name in sets]
+        unknown = [(name, there.get(f"without-{name}")) for name in sets]
+        sides += [("answers, unseen by the encoder", encoder, name, "") for name, encoder in unknown if encoder]
+        for table, encoder, name, captioner in sides:
+            answers = Answers(folder, home, encoder, name, **sizes)
             yield from answered(answers, table, captioner)
             for line in answers.said:
                 say(line)

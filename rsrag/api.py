@@ -57,13 +57,14 @@ def open_kb(
     name: str = "",
     *,
     create: bool = False,
+    fill: bool = True,
     progress: Progress | None = None,
 ) -> KnowledgeBase:
-    """The configured knowledge base. The one called "default" is made and filled from the packs when missing."""
+    """The configured knowledge base. The one called "default" is made when missing, and filled from the packs."""
     from .store.knowledge_base import KnowledgeBase
 
     path = config.kb_path(name)
-    is_default = path == config.data_dir / "kb" / "default"
+    is_default = path == config.kb_folder / "default"
     kb = KnowledgeBase(
         path,
         config["encoder"] or None,
@@ -72,8 +73,10 @@ def open_kb(
         create=create or is_default,
         wait=config["wait"],
         encoder_options=config.table("encoders"),
+        store=config["store"],
+        store_token_env=config["store_token_env"],
     )
-    if is_default:
+    if is_default and fill:
         try:
             fill_from_packs(kb, progress)
         except BaseException:

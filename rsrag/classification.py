@@ -82,7 +82,7 @@ class KnownImages:
         self._kb = kb
         self._images = [
             (_names_of(chunk), chunk.content_hash, chunk.provenance.record)
-            for chunk in kb.catalog.chunks("c.kind = 'image'", ())
+            for chunk in kb.catalog.chunks.where("c.kind = 'image'", ())
         ]
 
     def showing(self, labels: Sequence[str], most: int = MOST_IMAGES) -> References:
@@ -100,7 +100,7 @@ class KnownImages:
             if place is not None:
                 found.setdefault(place, []).append((digest, record))
         kept = [(place, *image) for place in sorted(found) for image in _spread(found[place], most)]
-        vectors = self._kb.catalog.vectors("images", [digest for _, digest, _ in kept])
+        vectors = self._kb.catalog.vectors.of("images", [digest for _, digest, _ in kept])
         kept = [image for image in kept if image[1] in vectors]
         return References(
             np.array([vectors[digest] for _, digest, _ in kept], np.float32).reshape(len(kept), self._kb.encoder.dim),

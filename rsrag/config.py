@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,6 +17,8 @@ from .errors import ConfigError
 DEFAULTS: Final[Mapping[str, Any]] = {
     "kb": "default",
     "data_dir": "",
+    "store": "",
+    "store_token_env": "",
     "encoder": "",
     "text_encoder": "",
     "model": "extractive",
@@ -48,6 +51,8 @@ PLUGIN_SETTINGS: Final[Mapping[str, str]] = {
 }
 HELP: Final[Mapping[str, str]] = {
     "kb": "knowledge base: a name, or a folder",
+    "store": "Chroma server for the vectors of new knowledge bases: http://host:8000 (default: their folder)",
+    "store_token_env": "environment variable that holds the token for that server",
     "data_dir": "where named knowledge bases are kept (default: the system's place for user data)",
     "encoder": "image-text encoder of new knowledge bases (default: starter)",
     "text_encoder": "encoder for texts (default: the encoder's own where it was trained for that)",
@@ -99,12 +104,25 @@ class Config:
 
         return Path(platformdirs.user_data_dir("rsrag"))
 
+    @property
+    def kb_folder(self) -> Path:
+        """The folder of the named knowledge bases; with `store`, of the catalogs whose vectors are on that server."""
+        if not self["store"]:
+            return self.data_dir / "kb"
+        return self.data_dir / "servers" / _as_name(self["store"])
+
     def kb_path(self, name: str = "") -> Path:
         """The folder of a knowledge base given by name or by path."""
         name = name or self["kb"]
         if os.sep in name or name.startswith((".", "~")) or (Path(name) / "catalog.sqlite").exists():
             return Path(name).expanduser()
-        return self.data_dir / "kb" / name
+        return self.kb_folder / name
+
+
+def _as_name(url: str) -> str:
+    """An address as the name of a folder; different ones give different names."""
+    plain = re.sub(r"[^a-z0-9.]+", "-", url.lower().partition("://")[2]).strip("-")
+    return f"{plain}-{hashlib.blake2b(url.rstrip('/').lower().encode(), digest_size=3).hexdigest()}"
 
 
 def user_file() -> Path:

@@ -16,6 +16,7 @@ from .types import Chunk, Evidence, Hit, Provenance, Scene, SceneVote, ToolResul
 MOST_IMAGES = 3
 MOST_PER_SUBJECT = 4
 SURE_RANK = 5
+_LOOKED_UP = frozenset(("fact", "part", "list"))
 
 
 def from_hits(
@@ -24,10 +25,14 @@ def from_hits(
     """Up to `k` passages and a few images, in fused order. `find` tells where an image can be opened.
 
     One subject gets at most half of the passages, or four, unless it is what a scene was named as: then its own texts
-    may fill them. Images are those of the named subject where there is one, so that the verdict can be seen.
+    may fill them. One or two that the question calls by name get three quarters; what was looked up comes in any case,
+    and the whole of a list. Images are those of the named subject where there is one, so that the verdict can be seen.
     """
     named = {v.label for v in votes if v.label}
     most = max(MOST_PER_SUBJECT, k // 2)
+    called = {hit.chunk.subject for hit in hits if "named" in hit.lanes}
+    room = dict.fromkeys(called, max(most, 3 * k // 4)) if len(called) <= 2 else {}
+    listed = sum("list" in hit.lanes for hit in hits)
     texts: list[Hit] = []
     later: list[Hit] = []
     images: list[Hit] = []
@@ -42,13 +47,14 @@ def from_hits(
                 images.append(hit)
             continue
         subject = hit.chunk.subject
-        if subject in named or per_subject.get(subject, 0) < most:
+        looked_up = not _LOOKED_UP.isdisjoint(hit.lanes)
+        if looked_up or subject in named or per_subject.get(subject, 0) < room.get(subject, most):
             per_subject[subject] = per_subject.get(subject, 0) + 1
             texts.append(hit)
         else:
             later.append(hit)
     images.sort(key=lambda h: h.chunk.subject not in named)  # stable: fused order within
-    return [_of_hit(h, find) for h in [*(texts + later)[:k], *images[:MOST_IMAGES]]]
+    return [_of_hit(h, find) for h in [*(texts + later)[: max(k, listed)], *images[:MOST_IMAGES]]]
 
 
 def _worth_showing(hit: Hit) -> bool:

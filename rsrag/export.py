@@ -90,7 +90,7 @@ def _place(kb: KnowledgeBase, chunk: Chunk) -> tuple[dict[str, Any] | None, date
     """(footprint, else box; end of its span of time)."""
     if chunk.bbox is None:
         return None, None
-    wkb, until = kb.catalog.outline(chunk.provenance.source, chunk.provenance.record)
+    wkb, until = kb.catalog.records.outline(chunk.provenance.source, chunk.provenance.record)
     if wkb is None:
         return geojson.from_bbox(chunk.bbox), until
     from shapely import from_wkb

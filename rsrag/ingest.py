@@ -14,20 +14,21 @@ import json
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .chunking import NAME_PARTS, chunk, chunk_id, provenance, spoken
+from .chunking import FACT_PART, NAME_PARTS, chunk, chunk_id, provenance, spoken
 from .errors import PluginError, RsragError, UsageError
 from .geojson import read_shape
 from .guarded import checked_vectors
 from .images import DecodedReader
 from .plugins import Plugins
 from .scene import decoded, open_scene
-from .store.catalog import Batch
+from .store.filesystem import require_room, write_whole
+from .store.records import Batch
 from .store.roots import remember
 from .types import Chunk, IngestReport, Record, Scene
 
@@ -191,6 +192,7 @@ class _Run:
         self.prune = False
         self.started = self.settled = time.monotonic()
         self.stored: dict[str, str] = {}
+        self.brought: dict[str, dict[str, NDArray[np.float32]]] = {}
         # Vectors that a batch on its way to the store already holds: equal pixels are encoded once.
         self.flying: set[tuple[str, str]] = set()
 
@@ -222,7 +224,7 @@ class _Run:
 
     def dry(self) -> IngestReport:
         """Count what would happen; reads the source, writes and encodes nothing."""
-        self.stored = self.kb.catalog.versions(self.name)
+        self.stored = self.kb.catalog.records.versions(self.name)
         for record in self.origin.records():
             self.seen.add(record.id)
             self._count(record, record.version or None)
@@ -234,7 +236,7 @@ class _Run:
         with self.kb.writer():
             self._refuse_taken_name()
             self.kb.spaces.declare()
-            self.stored = self.kb.catalog.versions(self.name)
+            self.stored = self.kb.catalog.records.versions(self.name)
             if hasattr(self.origin, "known"):
                 self.origin.known = self.stored  # what is unchanged need not even be opened
             workers = max(2, (os.cpu_count() or 2))
@@ -257,7 +259,7 @@ class _Run:
                 if self.prune and (gone := self._vanished()):
                     self.removed += self._remove(gone)
             finally:
-                self.kb.catalog.retire()
+                self.kb.catalog.vectors.retire()
                 self.kb.settle()  # what the catalog has, Chroma gets, however the run ends
             if self.embedded or not self.kb.spaces.null("texts", "text"):
                 self.kb.spaces.learn_nulls()
@@ -265,7 +267,7 @@ class _Run:
 
     def _remove(self, ids: list[str]) -> int:
         self.kb.before_change()
-        return self.kb.catalog.remove_records(self.name, ids)
+        return self.kb.catalog.records.remove(self.name, ids)
 
     def _vanished(self) -> list[str]:
         """Stored ids that the whole source did not yield; one that could only not be read is still there.
@@ -425,8 +427,10 @@ class _Run:
                 if image.preview:
                     previews[image.digest] = image.preview
             if record.vectors:
+                # A figure is looked up, and found by its words; among thousands of its like its meaning tells nothing.
+                told = any(piece.kind == "text" and piece.part != FACT_PART for piece in chunks)
                 for piece in chunks:
-                    if piece.kind == "text":
+                    if piece.kind == "text" and not (told and piece.part == FACT_PART):
                         text = spoken(piece.part, piece.title, piece.provenance.heading, piece.text)
                         wanted["texts", piece.content_hash] = text
                         if piece.part in NAME_PARTS and self._is_name(text):
@@ -434,12 +438,30 @@ class _Run:
             out.records.append((record, prepared.version, chunks))
         for space in ("images", "names", "texts"):
             keys = [key for key in wanted if key[0] == space]
-            known = kb.catalog.known_vectors(space, [digest for _, digest in keys])
+            known = kb.catalog.vectors.known(space, [digest for _, digest in keys])
             keys = [key for key in keys if key[1] not in known and key not in self.flying]
+            if keys and (brought := self._brought(space)):
+                out.vectors.update((key, brought[key[1]]) for key in keys if key[1] in brought)
+                keys = [key for key in keys if key[1] not in brought]
             vectors = self._vectors(space, [wanted[key] for key in keys])
             out.vectors.update(zip(keys, vectors, strict=True))
             self.embedded += len(keys)
         return out, previews
+
+    def _brought(self, space: str) -> Mapping[str, NDArray[np.float32]]:
+        """Vectors that the source brings along for the encoder of a space, by content hash."""
+        if space not in self.brought:
+            give, found = getattr(self.origin, "vectors_for", None), {}
+            if give is not None:
+                encoder: Any = self.kb.spaces.encoder_of(space)
+                try:
+                    found = dict(give(space, encoder.id))
+                    checked_vectors(encoder, list(found.values()), len(found)) if found else ()
+                except RsragError as error:
+                    found = {}
+                    self.failed.append((f"vectors of {space}", error.message))
+            self.brought[space] = found
+        return self.brought[space]
 
     def _is_name(self, text: str) -> bool:
         encoder = self.kb.encoder
@@ -493,12 +515,11 @@ class _Run:
         )
 
     def _write(self, batch: Batch, previews: dict[str, bytes]) -> None:
+        # Vectors go to the catalog, to its log and to the index, which keeps them twice.
+        size = sum(map(len, previews.values())) + 4 * sum(vector.nbytes for vector in batch.vectors.values())
+        require_room(self.kb.path, size, "the next batch")
         for digest, data in previews.items():
-            path = self.kb.preview_path(digest)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            partial = path.with_suffix(".part")
-            partial.write_bytes(data)
-            partial.replace(path)
+            write_whole(self.kb.preview_path(digest), data)
         if not self.claimed:
             self.kb.before_change()
             license = str(getattr(self.origin, "license", "") or "")
@@ -506,7 +527,7 @@ class _Run:
             self.kb.catalog.put_source(self.name, self.origin.name, self.role, root, license, self.options)
             self.claimed = True
         # Chroma takes a few large batches in half the time of many small ones; within a second is soon enough.
-        self.kb.catalog.put(batch)
+        self.kb.catalog.records.put(batch)
         if time.monotonic() - self.settled >= SETTLE_SECONDS:
             self.kb.settle()
             self.settled = time.monotonic()

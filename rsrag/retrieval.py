@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from . import confidence
 from .chunking import NAME_PARTS
+from .completing import complete
 from .errors import RsragError, UsageError
 from .fusion import rrf, subject_ranks, weighted
-from .lookup import with_facts
+from .lookup import with_facts, with_listed, with_parts
 from .types import Filter, Hit, LaneReport, Query, Retrieval, SceneVote
 
 if TYPE_CHECKING:
@@ -40,21 +41,33 @@ JOINED_SUBJECTS = 3
 """The texts of so many subjects, best first, are fetched when the scene speaks for them."""
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Rrf:
+    """Reciprocal rank fusion over the join; see `rsrag.fusion.rrf`."""
+
+    def __call__(self, lanes: Mapping[str, Sequence[Hit]], traits: Mapping[str, Traits]) -> list[Hit]:
+        return rrf(lanes, {n for n, t in traits.items() if t.votes}, {n: t.weight for n, t in traits.items()})
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Weighted:
+    """RS-RAG's formula over the join; see `rsrag.fusion.weighted`."""
+
+    alpha: float
+
+    def __call__(self, lanes: Mapping[str, Sequence[Hit]], traits: Mapping[str, Traits]) -> list[Hit]:
+        measured = {n for n, t in traits.items() if t.cosine}
+        return weighted(lanes, {n for n, t in traits.items() if t.votes}, self.alpha, measured=measured)
+
+
 def fusion(name: str, alpha: float = 0.7) -> Fuse:
     """The fusion called "rrf", or "weighted" with its alpha (0..1)."""
     if name == "rrf":
-        return lambda lanes, traits: rrf(
-            lanes, {n for n, t in traits.items() if t.votes}, {n: t.weight for n, t in traits.items()}
-        )
+        return Rrf()
     if name == "weighted":
         if not 0 <= alpha <= 1:
             raise UsageError(f"alpha is {alpha:g}; it must lie in 0..1.")
-        return lambda lanes, traits: weighted(
-            lanes,
-            {n for n, t in traits.items() if t.votes},
-            alpha,
-            measured={n for n, t in traits.items() if t.cosine},
-        )
+        return Weighted(alpha)
     raise UsageError(f"there is no fusion called '{name}'.", "There are: rrf, weighted.")
 
 
@@ -92,14 +105,17 @@ def retrieve(
         raise RsragError(f"every retrieval lane failed; the first said: {first}.", "Run with --debug to see where.")
     subjects = _subjects(found, voting, votes)
     named = [hit.chunk.subject for hit in found.get("named", ())]
+    traits = {lane.name: _traits(lane, query) for lane in lanes}
+    if join and isinstance(fuse, Weighted):
+        _complete(query, kb, lanes, found, traits, fuse.alpha, depth)
     if join and (joined := _join(query, kb, subjects)):
         found["subject"] = joined
-    traits = {lane.name: _traits(lane, query) for lane in lanes}
     hits = fuse(found, {"subject": Traits(cosine=True), **traits})
     if join:
         # Where nothing is named or seen, the first hits show whether the figure is that of one subject or of many.
         meant = [*named, *(s for s, _ in subjects)]
         hits = with_facts(query, kb, hits, meant or [hit.chunk.subject for hit in hits[:5]], guessed=not meant)
+        hits = with_listed(query, kb, with_parts(query, kb, hits, meant), named)
     warnings: tuple[str, ...] = ()
     if reranker is not None:
         try:
@@ -108,6 +124,30 @@ def retrieve(
             detail = error.message if isinstance(error, RsragError) else f"{type(error).__name__}: {error}"
             warnings = (f"reranker {reranker.name} failed: {detail}",)
     return Retrieval(tuple(hits), tuple(reports), subjects, warnings)
+
+
+def _complete(
+    query: Query,
+    kb: KnowledgeBase,
+    lanes: Sequence[Any],
+    found: dict[str, Sequence[Hit]],
+    traits: Mapping[str, Traits],
+    alpha: float,
+    depth: int,
+) -> None:
+    """Where one lane compares pictures and one compares texts, give each the hits that the formula's top needs."""
+    cosine = [lane for lane in lanes if lane.name in found and traits[lane.name].cosine]
+    images, texts = [n for n in cosine if traits[n.name].votes], [n for n in cosine if not traits[n.name].votes]
+    if len(images) == len(texts) == 1:
+        image, text = images[0], texts[0]
+        found[image.name], found[text.name] = complete(
+            query,
+            kb,
+            (image.name, found[image.name], lambda k: image.retrieve(query, kb, k)),
+            (text.name, found[text.name], lambda k: text.retrieve(query, kb, k)),
+            alpha,
+            depth,
+        )
 
 
 def _run(lane: Any, query: Query, kb: KnowledgeBase, depth: int) -> tuple[LaneReport, Sequence[Hit], Exception | None]:

@@ -11,6 +11,7 @@ from . import evidence as gather
 from .answering.citations import check
 from .answering.ledger import Ledger
 from .errors import ModelError, RsragError
+from .lookup import read_as
 from .retrieval import Fuse, retrieve, vote_scenes
 from .toolbox import ASKED_FOR, Run, Toolbox
 from .types import (
@@ -93,6 +94,10 @@ def run(
     Raises what the model raises; a lane or a tool that fails is named in the answer's warnings.
     """
     course = _Course(query, ledger if ledger is not None else Ledger())
+    if query.task == "ask" and query.text.strip():
+        text, changed = read_as(query.text, means.kb)
+        query = course.query = query.with_(text=text)
+        course.warnings += [f"read '{written}' as '{meant}'" for written, meant in changed]
     clock = _Clock()
     votes = vote_scenes(query, means.kb)
     clock.stop("look")
@@ -277,6 +282,7 @@ def _answer(
         clock.seconds,
         trace,
         course.usage,
+        course.verdict.confidence if course.verdict else None,
     )
 
 

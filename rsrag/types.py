@@ -278,7 +278,7 @@ class Record:
 
     `images` are paths relative to the source's root, or URLs. `version` is a cheap fingerprint of the
     input (size and time of a file, say): equal version means unchanged; "" makes ingest hash the content.
-    `vectors=False` keeps a record out of the vector spaces (still found by word and by place), which is
+    `vectors=False` keeps a record out of the vector spaces and the words (still found by name and by place), which is
     right for a gazetteer of bare names. `footprint` is a GeoJSON geometry in degrees, where the box alone would claim
     too much. What took some time (a composite of a month) was `acquired` from then until `acquired_until`.
     """
@@ -646,10 +646,11 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A model that judges its own answer yields this last: `extractive` declines by it."""
+    """A model that judges its own answer yields this last: `extractive` declines by it. `confidence` as in `Answer`."""
 
     status: Literal["answered", "partial", "declined"]
     trace: Mapping[str, Any] = field(default_factory=dict)
+    confidence: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -678,7 +679,8 @@ class Answer:
 
     `evidence` is all that was shown to the model, `citations` what its text cites; `invalid_markers` are
     cited numbers that do not exist. `usage` is what the model says it cost. `grounded`: not declined, and every
-    factual sentence has a valid [n].
+    factual sentence has a valid [n]. `confidence` is how probable it is, 0..1, that the evidence answers the question;
+    None where the model does not say.
     """
 
     text: str
@@ -692,6 +694,7 @@ class Answer:
     seconds: Mapping[str, float] = field(default_factory=dict)
     trace: Mapping[str, Any] = field(default_factory=dict)
     usage: Usage | None = None
+    confidence: float | None = None
 
     def __str__(self) -> str:
         return self.text

@@ -61,8 +61,8 @@ def test_it_is_marked_as_computed_and_joins_its_image(kb: KnowledgeBase, tmp_pat
     file = scene(tmp_path, "a", "desert")
     report = kb.add(file, license="CC0-1.0", attribution="Somebody")
     assert (report.added, report.failed) == (2, ())
-    (text,) = kb.catalog.chunks("c.kind = ?", ("text",))
-    (image,) = kb.catalog.chunks("c.kind = ?", ("image",))
+    (text,) = kb.catalog.chunks.where("c.kind = ?", ("text",))
+    (image,) = kb.catalog.chunks.where("c.kind = ?", ("image",))
     assert text.part == "bands"
     assert (text.provenance.license, text.provenance.attribution) == ("", COMPUTED)
     assert (image.provenance.license, image.provenance.attribution) == ("CC0-1.0", "Somebody")
@@ -81,14 +81,14 @@ def test_radar_says_its_polarisations(kb: KnowledgeBase, tmp_path: Path) -> None
     values = np.random.default_rng(0).normal(-12, 2, (2, 64, 64)).astype(np.float32)
     values[1] -= 7
     kb.add(make_geotiff(tmp_path / "s1.tif", data=values, descriptions=("VV", "VH")))
-    (text,) = kb.catalog.chunks("c.kind = ?", ("text",))
+    (text,) = kb.catalog.chunks.where("c.kind = ?", ("text",))
     assert "VV -12.1 dB, VH -19.0 dB" in text.text
 
 
 def test_a_tiled_scene_says_it_once(kb: KnowledgeBase, tmp_path: Path) -> None:
     kb.add(scene(tmp_path, "a", "forest"), tile=32)
-    assert [c.part for c in kb.catalog.chunks("c.kind = ?", ("text",))] == ["scene", "bands"]
-    assert len(kb.catalog.chunks("c.kind = ?", ("image",))) == 4
+    assert [c.part for c in kb.catalog.chunks.where("c.kind = ?", ("text",))] == ["scene", "bands"]
+    assert len(kb.catalog.chunks.where("c.kind = ?", ("image",))) == 4
 
 
 @pytest.mark.parametrize("descriptions", [("red", "green", "blue"), ("red", "green", "blue", "alpha"), None])
@@ -121,10 +121,10 @@ def test_what_changes_is_said_anew(kb: KnowledgeBase, tmp_path: Path) -> None:
     scene(tmp_path, "a", "water")
     os.utime(file, (time.time() + 5, time.time() + 5))
     assert kb.add(file).updated == 2
-    (text,) = kb.catalog.chunks("c.kind = ?", ("text",))
+    (text,) = kb.catalog.chunks.where("c.kind = ?", ("text",))
     assert "open water" in text.text
     make_geotiff(file, descriptions=("red", "green", "blue"))
     os.utime(file, (time.time() + 9, time.time() + 9))
     report = kb.add(file)
     assert report.updated == 1
-    assert kb.catalog.chunks("c.kind = ?", ("text",)) == []
+    assert kb.catalog.chunks.where("c.kind = ?", ("text",)) == []

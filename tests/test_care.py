@@ -94,7 +94,7 @@ def test_a_sound_store_is_found_sound(kb: KnowledgeBase) -> None:
 
 
 def lose_a_row(kb: KnowledgeBase) -> None:
-    kb.index.remove("texts", [kb.catalog.chunks("c.kind = 'text'", ())[0].content_hash])
+    kb.index.remove("texts", [kb.catalog.chunks.where("c.kind = 'text'", ())[0].content_hash])
 
 
 def add_a_row(kb: KnowledgeBase) -> None:
@@ -104,8 +104,8 @@ def add_a_row(kb: KnowledgeBase) -> None:
 
 
 def swap_vectors(kb: KnowledgeBase) -> None:
-    first, second = kb.catalog.chunks("c.kind = 'text'", ())[:2]
-    vectors = kb.catalog.vectors("texts", [first.content_hash, second.content_hash])
+    first, second = kb.catalog.chunks.where("c.kind = 'text'", ())[:2]
+    vectors = kb.catalog.vectors.of("texts", [first.content_hash, second.content_hash])
     kb.index.put("texts", [first.content_hash], vectors[second.content_hash][None])
 
 
@@ -163,7 +163,7 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("large") / "kb"
     with KnowledgeBase(path, FakeEncoder(), plugins=Plugins(external=False)) as kb:
         kb.add(Listed(*(numbered(i) for i in range(1200))))
-        kb.index.query("texts", kb.catalog.rows_after("texts", 0, 1)[0][2], 1)
+        kb.index.query("texts", kb.catalog.vectors.after("texts", 0, 1)[0][2], 1)
     assert len(list(path.glob("chroma/*/index_metadata.pickle"))) == 1
     return path
 
@@ -386,7 +386,7 @@ def test_export_and_import_are_bit_exact(kb: KnowledgeBase, tmp_path: Path, plug
     kb.add(tmp_path / "pics", source="pics")
     kb.add(Listed(*SOME, RICH))
     counts = kb.export(tmp_path / "out")
-    assert counts == {"records": 14, "chunks": kb.info().chunks, "vectors": 1 + len(kb) - 1, "previews": 1}
+    assert counts == {"records": 14, "chunks": kb.info().chunks, "vectors": sum(n for *_, n in kb.info().spaces), "previews": 1}
     with KnowledgeBase(tmp_path / "other", "fake", plugins=plugins) as other:
         assert other.import_(tmp_path / "out")["added"] == 14
         assert other.encoder.texts_encoded == 0  # type: ignore[attr-defined]

@@ -272,7 +272,7 @@ def test_a_store_made_with_another_encoder(shell: Shell, home: Path) -> None:
     )
     path = f"{shell.environment['PYTHONPATH']}:{site}"
     done = shell("search", "blue", "--kb", "work", code=1, RSRAG_ENCODER="other", PYTHONPATH=path)
-    assert "was made with encoder fake-64-1" in done.stderr and "kb create" in done.stderr
+    assert "was made with encoder fake-64-1" in done.stderr and "kb reencode" in done.stderr
 
 
 def test_missing_weights_say_where_they_go(shell: Shell, tmp_path: Path) -> None:

@@ -20,11 +20,11 @@ def unit(rows: int, dim: int, seed: int, lean: float = 0.0) -> np.ndarray:
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
-def hit(subject: str, z: float | None, title: str = "") -> Hit:
+def hit(subject: str, z: float | None, title: str = "", cosine: float = 0.0) -> Hit:
     made = Chunk(
         f"{subject}-{z}-{title}", "image", "image", 0, title or subject.title(), "", "h", Provenance("s", "r", subject)
     )
-    return Hit(made, 0.0, {"image-image": (1, 0.5)}, z)
+    return Hit(made, cosine, {"image-image": (1, 0.5)}, z)
 
 
 # -- z-scores -------------------------------------------------------------------------------------
@@ -149,6 +149,21 @@ def test_shares_sum_to_one_and_grow_with_the_evidence(
         assert shares_of(images, {**names, subject: names[subject] + more})[subject] >= shares[subject]
     if subject in images:
         assert shares_of({**images, subject: images[subject] + more}, names)[subject] >= shares[subject]
+
+
+@pytest.mark.parametrize(
+    ("first", "other", "named"),
+    [
+        (0.99, 0.93, True),  # far from any other
+        (0.995, 0.95, True),  # ten times as near
+        (0.98, 0.95, False),
+        (0.94, 0.5, False),  # alike, and no copy
+    ],
+)
+def test_a_copy_of_a_landmarks_only_picture_names_it(first: float, other: float, named: bool) -> None:
+    images = [hit("mill", 3.0, cosine=first), hit("quay", 2.9, cosine=other), hit("fort", 2.9, cosine=other)]
+    got = vote("A", images, [hit("quay", 2.0), hit("fort", 2.0)])
+    assert (got.label == "mill") is named
 
 
 # -- what an encoder has not seen -----------------------------------------------------------------

@@ -63,14 +63,14 @@ def store(folder: Path, *records: Record) -> KnowledgeBase:
 def kept(kb: KnowledgeBase, where: Filter) -> set[str]:
     """The records a filter leaves, asked in every way that a search may go; they must agree."""
     condition = kb.condition(where)
-    listed = {c.provenance.record for cs in kb.catalog.chunks_by_hash(
-        kb.catalog.hashes("text", condition), "text", condition).values() for c in cs}  # fmt: skip
-    tested = {c.provenance.record for c in kb.catalog.chunks(condition.sql, condition.arguments)}
+    listed = {c.provenance.record for cs in kb.catalog.chunks.by_hash(
+        kb.catalog.chunks.hashes("text", condition), "text", condition).values() for c in cs}  # fmt: skip
+    tested = {c.provenance.record for c in kb.catalog.chunks.where(condition.sql, condition.arguments)}
     searched = {h.chunk.provenance.record for h in kb.search_text(Query("words", where=where), 10_000)}
     assert listed == tested == searched
     for demand in condition.seekable:  # whichever list comes first
         sql, arguments = condition.led_by(demand)
-        assert {c.provenance.record for c in kb.catalog.chunks(sql, arguments)} == listed
+        assert {c.provenance.record for c in kb.catalog.chunks.where(sql, arguments)} == listed
     assert kb.count_kept(where)[0] == len(listed)
     return listed
 
@@ -526,7 +526,7 @@ def test_the_nearest_are_looked_at_before_the_rest(kb: KnowledgeBase, monkeypatc
     """Where more lie near than are looked at, and when most of the nearest are filtered out."""
     kb.add(Records(*(note(f"r{n}", bbox=BBox(179.9 - n / 100, 0, 179.9 - n / 100, 0), facets={"odd": bool(n % 2)})
                      for n in range(30))))  # fmt: skip
-    found = kb.catalog.records_near(BBox(179, -1, -179, 1), kb.condition(Filter()), 3)
+    found = kb.catalog.records.near(BBox(179, -1, -179, 1), kb.condition(Filter()), 3)
     assert sorted(west for _, (west, *_) in found) == pytest.approx([179.88, 179.89, 179.9], abs=1e-3)
     hits = kb.search_near(Query(near=BBox(179.9, 0, 180, 0.1), where=Filter(facets={"odd": True})), 2)
     assert [h.chunk.provenance.record for h in hits] == ["r1", "r3"]
@@ -611,6 +611,6 @@ def test_an_older_store_that_may_only_be_read_says_what_to_do(
 ) -> None:
     KnowledgeBase(tmp_path / "kb", "fake", plugins=plugins).close()
     as_version_1(tmp_path / "kb" / "catalog.sqlite")
-    monkeypatch.setattr("rsrag.store.catalog.os.access", lambda *_: False)
+    monkeypatch.setattr("rsrag.store.database.os.access", lambda *_: False)
     with pytest.raises(StoreError, match=r"brought up to date, but may only be read\. Open it once"):
         KnowledgeBase(tmp_path / "kb", plugins=plugins, create=False)

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from rsrag import Fact, KnowledgeBase, Query, Record, UsageError
-from rsrag.builtin.sources.rswk import RswkSource
+from rsrag import Fact, Filter, KnowledgeBase, Query, Record, UsageError
+from rsrag.builtin.sources.rswk import TABLES, RswkSource
 from rsrag.builtin.sources.rswk_fields import coordinates, measure
 
 MILL: dict[str, Any] = {
@@ -56,7 +56,7 @@ def write(folder: Path, value: Any, name: str = "knowledge.json") -> Path:
 
 
 def one(path: Path) -> Record:
-    source = RswkSource(path)
+    source = RswkSource(path, embed_figures=True)
     (record,) = source.records()
     assert source.problems == []
     return record
@@ -102,6 +102,38 @@ def test_measures_are_facts_with_units_and_months(record: Record) -> None:
     assert facts["land cover type 1 (LC_Type1)", ""] == (13, "")
     assert facts["construction period", ""] == ("1853", "")
     assert {fact.subject for fact in record.facts} == {"rswk/011089"}
+
+
+def test_tables_of_figures_are_a_record_without_vectors(tmp_path: Path, record: Record) -> None:
+    (tmp_path / "images").mkdir(exist_ok=True)
+    Image.new("RGB", (16, 16)).save(tmp_path / "images" / "Salt Works.png")
+    told, figures = RswkSource(write(tmp_path, [MILL])).records()
+    assert (told.id, told.vectors, told.images) == ("011089", True, record.images)
+    assert (figures.id, figures.vectors, figures.images) == ("011089#figures", False, ())
+    assert told.subject == figures.subject and told.title == figures.title
+    assert {s.part for s in figures.sections} == {"expert_knowledge", "monthly_expert_knowledge"}
+    assert sorted((*told.sections, *figures.sections), key=repr) == sorted(record.sections, key=repr)
+    assert {f.attribute for f in told.facts} == {"construction period", "physical area"}
+    assert {*told.facts, *figures.facts} == {*record.facts}
+    assert told.version != record.version  # so that another choice is another record
+
+
+def test_figures_may_get_vectors_later_and_lose_them_again(tmp_path: Path, kb: KnowledgeBase) -> None:
+    path = write(tmp_path, [MILL])
+    for embed, ids in (
+        (False, {"011089", "011089#figures"}),
+        (True, {"011089"}),
+        (False, {"011089", "011089#figures"}),
+    ):
+        kb.add(path, embed_figures=embed)
+        assert {id for (id,) in kb.catalog.db.execute("SELECT id FROM records")} == ids
+        ((_, _, facts),) = kb.facts_of(["rswk/011089"], Filter())
+        assert len([f for f in facts if f.attribute == "surface albedo (ALBEDO)"]) == 2  # the whole period, a month
+
+
+def test_figures_alone_are_one_record(tmp_path: Path) -> None:
+    given = {"ID": "7", "remote sensing expert knowledge": {"ALBEDO": 0.1}}
+    assert [r.id for r in RswkSource(write(tmp_path, [given])).records()] == ["7#figures"]
 
 
 def test_facets_and_place(record: Record) -> None:
@@ -166,7 +198,7 @@ BAD = {
 @pytest.mark.parametrize(("value", "why"), BAD.values(), ids=list(BAD))
 def test_a_bad_record_costs_itself_only(tmp_path: Path, value: Any, why: str) -> None:
     source = RswkSource(write(tmp_path, [MILL, value, POOR]))
-    assert [r.id for r in source.records()] == ["011089", "2"]
+    assert [r.id for r in source.records()] == ["011089", "011089#figures", "2"]
     ((where, said),) = source.problems
     assert where == "knowledge.json, record 2" and why in said
 
@@ -182,7 +214,7 @@ def test_a_measure_that_is_none_costs_itself_only(tmp_path: Path) -> None:
 def test_a_record_may_be_a_text_and_a_file_may_be_lines(tmp_path: Path) -> None:
     assert one(write(tmp_path, [json.dumps(MILL)])).id == "011089"
     lines = RswkSource(write(tmp_path, f"{json.dumps(MILL)}\n{{oops\n\n{json.dumps(POOR)}\n", "k.jsonl"))
-    assert [r.id for r in lines.records()] == ["011089", "2"] and len(lines) == 3
+    assert [r.id for r in lines.records()] == ["011089", "011089#figures", "2"] and len(lines) == 4
     assert lines.problems[0][0] == "k.jsonl:2"
 
 
@@ -215,6 +247,12 @@ def test_a_file_that_is_not_there() -> None:
 
 def test_a_knowledge_base_takes_it_by_itself(tmp_path: Path, kb: KnowledgeBase) -> None:
     report = kb.add(write(tmp_path, [MILL, POOR]))
-    assert (report.added, report.failed) == (2, ())
-    (hit, *_) = kb.search_text(Query(text="evaporation EVLAND January 2019"), k=3)
+    assert (report.added, report.failed) == (3, ())
+    (hit, *_) = kb.search_text(Query(text="boiling brine"), k=3)
     assert hit.chunk.subject == "rswk/011089"
+    named = kb.search_named(Query(text="evaporation at Salt Works in January 2019"), k=20)
+    assert {h.chunk.provenance.record for h in named} == {"011089", "011089#figures"}
+    nearest = kb.search_vectors(Query(text="evaporation EVLAND January 2019"), "texts", "text", 50, "text-text")
+    assert {hit.chunk.part for hit in nearest}.isdisjoint(TABLES)
+    ((_, _, facts),) = kb.facts_of(["rswk/011089"], Filter())
+    assert Fact("rswk/011089", "evaporation over land (EVLAND)", 30.85, "mm", "January 2019") in facts

@@ -416,7 +416,7 @@ def test_thumbnails_are_fetched_where_that_is_allowed(api: Any, kb: KnowledgeBas
     report = kb.add(f"stac+http://127.0.0.1:{api.server_address[1]}/stac/search", network=True)
     assert [s.chunks for s in kb.sources()] == [3]  # two texts and the one thumbnail there is
     assert any("none.png cannot be fetched (HTTP Error 404" in why for _, why in report.failed)
-    (image,) = kb.catalog.chunks("c.kind = 'image'", ())
+    (image,) = kb.catalog.chunks.where("c.kind = 'image'", ())
     shown = kb.image_path(image)
     assert shown is not None and shown.exists()
 
@@ -468,7 +468,7 @@ def results(kb: KnowledgeBase, tmp_path: Path) -> list[Any]:
             Record("nowhere", "x/nowhere", "Nowhere", "No place.", acquired=day),
         )
     )  # fmt: skip
-    chunks = kb.catalog.chunks("1", (), "ORDER BY c.rowid")
+    chunks = kb.catalog.chunks.where("1", (), "ORDER BY c.rowid")
     return [Hit(chunk, 1 / rank) for rank, chunk in enumerate(chunks, 1)]
 
 

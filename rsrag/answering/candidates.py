@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from ..types import Evidence
 from .cleaning import clean, one_line, unmark
@@ -82,7 +83,8 @@ def candidates(evidence: Iterable[Evidence]) -> list[Candidate]:
     return found
 
 
-def pieces(text: str) -> list[str]:
+@lru_cache(maxsize=1 << 12)
+def pieces(text: str) -> tuple[str, ...]:
     """The sentences and table rows of a text, fit for quoting. Fragments at the seams of a chunk are left out."""
     out: list[str] = []
     header: list[str] = []
@@ -103,14 +105,14 @@ def pieces(text: str) -> list[str]:
         piece = " ".join(_BULLET.sub("", raw).split())
         if piece.startswith("#") or _RULE.fullmatch(piece or "-") or piece.endswith((":", "?")):
             continue
-        first_fragment = place == 0 and len(cut) > 1 and piece[:1].islower() and not re.match(r"p[HA-Z]", piece)
+        first_fragment = place == 0 and len(cut) > 1 and piece[:1].islower() and not re.match(r"[a-z]{1,2}[A-Z]", piece)
         last_fragment = place == len(cut) - 1 and place > 0 and not re.search(r"[.!…)\]\"”%\d][*_]*$", piece)
         bullet = bool(_BULLET.match(raw))
         if (first_fragment or last_fragment) and not bullet:
             continue
         if len(piece.split()) >= 3 or re.search(r"\d|=", piece):
             out.append(piece)
-    return out
+    return tuple(out)
 
 
 def _leans(text: str) -> bool:

@@ -97,6 +97,17 @@ def declined(evidence: Sequence[Evidence], missing: Sequence[str], nearest: Sequ
     return "\n\n".join([*said, remedy])
 
 
+def unseen(evidence: Sequence[Evidence], scenes: bool) -> str:
+    """A decline where one must look: counting, reading and colours are not in the evidence."""
+    why = "this would have to be counted or read in the image itself" if scenes else "this asks about an image"
+    said = [f"Nothing in the knowledge base answers this: {why}, and this model reads only what is written."]
+    shown = [e for e in evidence if e.kind == "text"]
+    remedy = "A model that sees images would answer it; choose one with `--model`."
+    if not scenes:
+        remedy = "Give the image with --image, and a model that sees images with `--model`."
+    return "\n\n".join([*said, *filter(None, [closest(shown)]), remedy])
+
+
 def paragraphs(parts: Sequence[Sequence[str]]) -> str:
     """The very first sentence, the verdict, on a line of its own; then a paragraph for each part's others."""
     said = [list(p) for p in parts if p]

@@ -80,11 +80,13 @@ def answer_part(
     taken: Sequence[Scored] = (),
     supports: int = 3,
     limits: Limits = Limits(),
+    preferred: Sequence[str] = (),
 ) -> Passage:
-    """The best sentence for a part and up to `supports` more. `compared` is the text compared by meaning."""
+    """The best sentence for a part and up to `supports` more. `compared` is the text compared by meaning; `preferred`
+    are the parts of records that are likely to answer, best first."""
     # A reason repeats what it explains, so repeating counts less there.
     w = Weights(wanted=0.3, redundancy=0.03) if part.elliptic else Weights()
-    scored = score(part, compared, found, weights, language, subjects, w)
+    scored = score(part, compared, found, weights, language, subjects, w, preferred)
     if part.elliptic and "why" in part.kinds:  # being on the subject is not a reason
         scored = [s for s in scored if s.wanted == 1.0]
     first = pick(scored, 1, taken, w=w)

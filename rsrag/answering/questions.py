@@ -10,6 +10,7 @@ from .lexicon import lexicon
 from .quantities import Found, has_year, quantities
 from .words import Word, question_words
 
+_NAME = 4  # words; a piece so short that asks nothing is what the next one asks about
 _LONGEST = 200  # words; what comes later is not a question any more
 _CUT = re.compile(
     r"(?<=[?;])\s+|\s*,?\s+(?:and|but|or)(?:,? also)?\s+(?=(?:why|how|where|when|who|what|which)\b)"
@@ -63,6 +64,9 @@ def understand(text: str, scenes: bool = False) -> Question:
             if elliptic:
                 words = tuple(dict.fromkeys((*parts[-1].words, *words)))
         if not kinds and not words and parts:
+            continue
+        if elliptic and len(parts) == 1 and not parts[0].kinds and len(parts[0].text.split()) <= _NAME:
+            parts = [Part(f"{parts[0].text}, {piece}", kinds, words, False, False)]  # "dNBR, how is it made?"
             continue
         parts.append(Part(piece, kinds, words, elliptic, _DEICTIC.search(piece) is not None))
     parts = parts or [Part(text, ("identify",) if scenes else (), ())]

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from ..interfaces import Language
 from ..types import Evidence, Prompt
-from . import seen
+from . import known, listing, seen
+from .about import About
+from .about import about as about_of
+from .aspects import aspect
 from .candidates import Candidate, candidates, headed
-from .compose import cite, declined, listed, paragraphs, quotes
-from .facts import Asked, Time, alike, fitting, not_then, sentence, stated, times
+from .compose import cite, declined, listed, paragraphs, quotes, unseen
+from .facts import Asked, Time, alike, as_number, fitting, not_then, sentence, stated, times
 from .ledger import FAILED
 from .lexicon import lexicon
 from .passages import Limits, Passage, answer_part, corrected, unresolved
 from .quantities import quantities
 from .questions import Part, Question, understand
-from .scoring import Scored, weigh
-from .words import PlainLanguage, Word, question_words
+from .reliability import reliability, threshold
+from .scoring import MOST_COMPARED, Scored, weigh
+from .words import PlainLanguage, Word, cover, question_words
 
 # A part that leans on the one before is already on the subject; what is left to ask is its form.
 _LENIENT = Limits(sure=0.35, fair=0.25, least_cover=0.2, least_similarity=0.12)
@@ -27,6 +31,10 @@ _LOOSE = Limits(sure=0.0, fair=0.0, least_cover=0.0, least_similarity=-1.0)
 Status = Literal["answered", "partial", "declined"]
 _MOST_TOLD = 12  # sentences of tools, where the question is what a scene shows
 _SUPPORTS = 3
+_NO_WORD = "qzxjvkq"
+_PLAIN_VERDICT = 0.75  # so much of a question must be in the sentence that says yes or no
+_MOST_LISTED = 5  # sentences of a text that lists
+_FIRST_PARTS = ("definition", "overview", "appearance", "bands")
 _MOST_NUMBERS = 4  # in a sentence about one figure
 
 
@@ -37,23 +45,33 @@ class Reading:
     text: str
     status: Status
     trace: Mapping[str, Any]
+    confidence: float | None = None
 
 
-def read(prompt: Prompt, language: Language | None = None, limits: Limits = Limits()) -> Reading:  # noqa: B008 - frozen
-    """Answer a prompt of the tasks "ask" and "caption".
+def read(
+    prompt: Prompt,
+    language: Language | None = None,
+    limits: Limits = Limits(),  # noqa: B008 - frozen
+    least: float | None = None,
+) -> Reading:
+    """Answer a prompt of the tasks "ask" and "caption"; below a confidence of `least`, by default the fitted threshold,
+    it declines.
 
     The first line of the text is the verdict; sentences are quoted as they stand, each with its [n].
     """
     if prompt.task == "caption":
         text, status = seen.caption(prompt)
         return Reading(text, _status([status]), {"task": "caption"})
-    return _Reader(prompt, language or PlainLanguage(), limits).read()
+    return _Reader(prompt, language or PlainLanguage(), limits, threshold() if least is None else least).read()
 
 
 class _Reader:
     """One reading: keeps what has been said, so that parts of a question do not repeat each other."""
 
-    def __init__(self, prompt: Prompt, language: Language, limits: Limits) -> None:
+    def __init__(self, prompt: Prompt, language: Language, limits: Limits, least: float) -> None:
+        self.least = least
+        self.confidences: list[float] = []
+        self.blind = False
         self.prompt = prompt
         self.language = language
         self.limits = limits
@@ -75,7 +93,12 @@ class _Reader:
     def read(self) -> Reading:
         said: list[list[str]] = []
         statuses: list[str] = []
+        about = [self._about_of(part).subjects for part in self.question.parts]
+        named = any(not s.startswith("place/") for subjects in about for s in subjects)
         gone = unresolved(self.question, self.prompt.evidence)
+        if named:  # then a plain word with a capital is one word among others, if anything speaks of it: "Earth"
+            plain = {w.surface: w for w in self.question.names if w.surface[1:].islower() and w.key.isalpha()}
+            gone = tuple(n for n in gone if n not in plain or self._unknown([plain[n]]))
         done = self.done
         if done:
             said.append(seen.said_by(done, self.prompt.history))
@@ -104,13 +127,20 @@ class _Reader:
         if not any(said) and not gone and (told := seen.said_of_content(self.prompt)):
             unsure = "The evidence does not answer the whole question."
             return Reading(paragraphs([[*told[:_MOST_TOLD], unsure]]), "partial", trace)
+        if not any(said) and self.blind:
+            return Reading(unseen(self.prompt.evidence, self.scenes), "declined", trace)
         if not any(said):
             return Reading(declined(self.prompt.evidence, gone or self._absent(), self._nearest()), "declined", trace)
-        return Reading(paragraphs(said), status, trace)
+        return Reading(paragraphs(said), status, trace, min(self.confidences, default=None))
 
     def _part(self, part: Part, gone: Sequence[str], place: int) -> tuple[list[str], str]:
         """([verdict, supports...], status) for one part; an empty list when it has nothing to add."""
         kinds = set(part.kinds)
+        if self._needs_eyes(part):
+            self.blind = True
+            return [""], "declined"
+        if self.scenes and not gone and self._asks_which(part):
+            return self._identify(part)
         if self.scenes and not gone and (not part.elliptic or kinds & {"where", "near"}):
             if "identify" in kinds and not self._explained(part):
                 return self._identify(part)
@@ -129,11 +159,30 @@ class _Reader:
             return told if told[1] != "declined" else self._identify()
         return self._passages(part, gone)
 
+    def _needs_eyes(self, part: Part) -> bool:
+        """Whether one must look: to count, to read, to name a colour, or at an image that nobody gave."""
+        lowered = part.text.lower()
+        if self.done or any(e.facts for e in self.prompt.evidence) and "sight" not in part.kinds:
+            return False
+        counts = self.scenes and re.search(r"\bhow many\b|\bcount\b", lowered) and "describe" not in part.kinds
+        lacks = not self.scenes and any(cue.search(lowered) for cue in lexicon().shown)
+        lacks = lacks and bool({"identify", "yes_no", "describe"} & set(part.kinds) or not self._about_of(part).subjects)
+        return "sight" in part.kinds or bool(counts) or lacks
+
+    def _asks_which(self, part: Part) -> bool:
+        """Whether a part offers things to choose from, or asks what kind of thing the image shows."""
+        if not self.prompt.votes or {"why", "where", "near", "number", "when", "describe"} & set(part.kinds):
+            return False
+        either = re.search(r"\bor\b", part.text) and not part.elliptic
+        return bool(either) or ("identify" in part.kinds and not any(any(c.isdigit() for c in w.key) for w in part.words))
+
     def _beside(self, part: Part) -> bool:
         """Whether a part asks for something else than what a tool has done: what the scene is, or where."""
         kinds = set(part.kinds)
         if not self.scenes:
             return False
+        if "identify" in kinds and all(e.part == FAILED for e in self.done):
+            return bool(self.labels)
         if kinds & {"where", "near"}:  # but "where is the water?" has been answered by what found it
             own = part.deictic or not part.words or "near" in kinds
             return own and seen.place_asked_for(self.prompt)
@@ -250,66 +299,253 @@ class _Reader:
         A figure that several subjects have belongs to none of them while the question names none.
         """
         held = [e for e in self.prompt.evidence if e.facts]
-        if not held or part.elliptic or {"list", "tell_apart", "why", "near"} & set(part.kinds):
+        text = self._figure_text(part)
+        if not held or {"why", "near"} & set(part.kinds):
             return None
-        meant = self._subjects()
+        about = self._about_of(part)
+        if "list" in part.kinds and not about.subjects:
+            return None
+        if {"list", "tell_apart"} & set(part.kinds) and not Asked.of(about.rest, ()).wanted:
+            return None
+        if part.elliptic and text == part.text:
+            return None
+        meant = set(about.subjects) or self._subjects()
         by_subject: dict[str, list[Evidence]] = {}
         for item in held:
             if not meant or item.subject in meant:
                 by_subject.setdefault(item.subject, []).append(item)
-        said, elsewhen = [], []
+        said, elsewhen, figures = [], [], list[tuple[str, str, float]]()
         for items in by_subject.values():
             names = [name for e in items for name in (e.title, *e.aliases)]
-            asked = Asked.of(part.text, names)
+            others = [n for e in held if e.subject != items[0].subject for n in (e.title, *e.aliases)]
+            asked = Asked.of(text, names, others)
             held_facts = [f for e in items for f in e.facts]
-            facts = alike(fitting(asked, held_facts))
-            if not facts and (others := alike(fitting(asked.at_any_time, held_facts))):
+            found = [facts for one in asked.each if (facts := alike(fitting(one, held_facts)))]
+            if not found and (others := alike(fitting(asked.at_any_time, held_facts))):
                 elsewhen.append(cite(not_then(items[0].title, others[0], asked), [e.number for e in items]))
-            if facts:
+            called = re.split(r",\s", items[0].title)[0]
+            for facts in {tuple(facts): facts for facts in found}.values():
                 marks = [e.number for e in items if set(facts) & set(e.facts)]
-                said.append((items[0].title, cite(sentence(items[0].title, facts), marks)))
+                said.append((items[0].title, cite(sentence(called, facts, asked.unit), marks)))
+                figures.append((items[0].title, said[-1][1], as_number(facts[0])))
         if not said:
             return (elsewhen, "declined") if elsewhen else None
         self.steps.append({"part": part.text, "facts": [line for _, line in said], "subjects": sorted(meant)})
-        if len(said) > 1 and not meant:
+        if len({title for title, _ in said}) > 1 and not meant and len({value for *_, value in figures}) == 1:
+            said = said[:2]  # they agree
+        elif len({title for title, _ in said}) > 1 and not meant:
             return [
-                f"It depends on which one is meant: {listed([t for t, _ in said[:4]])} each have their own."
+                f"It depends on which one is meant: {listed(list(dict.fromkeys(t for t, _ in said))[:4])} each have their own."
             ], "declined"
-        return [line for _, line in said], "answered"
+        if any(f.attribute.endswith("formula") for items in by_subject.values() for e in items for f in e.facts):
+            first = known.of(self.all, by_subject)
+            more = known.defined(part, about, [c for c in first if c.evidence.part == "definition"], ())
+            said += [(title, line) for title, _ in said[:1] for line in (more.lines if more else ())]
+        self.confidences.append(reliability("figure", {}))
+        verdict = known.compared(part, about, self.prompt.evidence, figures)
+        return [*filter(None, [verdict]), *(line for _, line in said)], "answered"
+
+    def _figure_text(self, part: Part) -> str:
+        """A part that only names another subject asks the same of it as the one before."""
+        place = self.question.parts.index(part)
+        about = self._about_of(part)
+        if place and about.subjects and not about.left and not Asked.of(about.rest, ()).wanted:
+            before = self._about_of(self.question.parts[place - 1])
+            return f"{before.rest} {part.text}"
+        return part.text
+
+    def _known(self, part: Part, gone: Sequence[str]) -> tuple[list[str], str] | None:
+        """An answer about what the question names or lists; None where that must be searched for."""
+        if gone:
+            return None
+        asked = listing.wanted(part.text)
+        if asked and (said := known.enumerated(asked, self.all, self.prompt.evidence)):
+            return self._say(part, said)
+        figures = self._figures(part)
+        if figures:
+            return figures
+        about = self._about_of(part)
+        if not about.subjects or part.elliptic:
+            return None
+        kinds = set(part.kinds)
+        own = known.of(self.all, about.subjects)
+        if not own:
+            return None
+        apart = "tell_apart" in kinds or (not kinds and re.search(r"\b(?:or|vs|versus)\b", part.text, re.I))
+        if apart and about.apart:
+            sayable = [c for c in own if c.evidence.part != "fact"]
+            near = self._similarity(part.text, sayable)
+            if said := known.told_apart(about, sayable, near):
+                return self._say(part, said)
+        bare = not about.left and not about.apart and (kinds & {"definition", "describe", "where", "identify"} or not (kinds or about.parts))
+        if bare or ("definition" in kinds and known.spelling_out(part)):
+            if said := known.defined(part, about, own, self.prompt.evidence):
+                return self._say(part, said)
+        if kinds & {"number", "when", "list", "yes_no", "definition"} or not kinds or "formula" in kinds:
+            if (no := known.denied(about, own)) and self._denial_fits(about, no):
+                self.taken.append(Scored(no, 1.0, 1.0, 1.0, 1.0))
+                return self._say(part, known.Said(tuple(quotes([no])), "denied"))
+        return self._of_subject(part, about, own)
+
+    def _of_subject(self, part: Part, about: About, own: Sequence[Candidate]) -> tuple[list[str], str]:
+        """What a named subject's own texts say to what is asked of it."""
+        sayable = [c for c in own if c.evidence.part != "fact"] or list(own)
+        months = [t for t in times(self.question.text) if t.month]
+        sayable = [c for c in sayable if not months or not _of_other_months(c, months)]
+        words = about.left
+        if about.apart:  # what is said of one should speak of the other
+            named = {w.key: w for s in about.subjects for w in question_words(about.called[s])}
+            words = tuple({w.key: w for w in (*words, *named.values())}.values())
+        asked = replace(part, words=words)
+        weights = {**self.weights, **weigh(words, self.language)}
+        preferred = about.parts or _FIRST_PARTS
+        supports = max(_SUPPORTS - 1 - (len(self.question.parts) - 1), 1)
+        passage = answer_part(
+            asked, part.text, sayable, weights, self.language, subjects=frozenset(about.subjects), taken=self.taken,
+            supports=supports, limits=_LOOSE, preferred=preferred,
+        )  # fmt: skip
+        self._note(part, passage)
+        if not passage.chosen:
+            return [""], "declined"
+        best = passage.chosen[0]
+        if about.parts and not words and (first := self._beginning(about.parts, sayable)):
+            best = replace(best, candidate=first)
+        chosen = [best.candidate, *(s.candidate for s in passage.chosen[1:])]
+        if not {"number", "when", "yes_no"} & set(part.kinds):
+            chosen = self._run_on(best.candidate, sayable, chosen[1:], "list" in part.kinds or not part.kinds)
+        features = self._features(part, best, chosen, words, weights, preferred)
+        features["apart"] = float(about.apart)
+        lines = quotes(chosen)
+        if "yes_no" in part.kinds and features["first"] >= _PLAIN_VERDICT:
+            verdict = "No" if known.denies(best.candidate.text) else "Yes"
+            lines[0] = f"{verdict}: {lines[0]}"
+        if passage.conflict:
+            lines = self._with_conflict(lines, passage.conflict)
+        return self._say(part, known.Said(tuple(lines), "subject", features))
+
+    def _say(self, part: Part, said: known.Said) -> tuple[list[str], str]:
+        """The lines of an answer, or a decline where it is too unsure."""
+        sure = reliability(said.route, said.features)
+        self.confidences.append(sure)
+        step = {"part": part.text, "kinds": list(part.kinds), "route": said.route, "confidence": round(sure, 3)}
+        self.steps.append({**step, "features": {k: round(v, 3) for k, v in said.features.items()}})
+        if sure < self.least:
+            return [""], "declined"
+        return [line for line in said.lines if line not in self.said], "answered"
+
+    def _about_of(self, part: Part) -> About:
+        """What a part is about; one that names nothing speaks of what the part before named."""
+        shown = [e for e in self.prompt.evidence if e.kind == "text"]
+        found = about_of(part, part.text, shown)
+        place = self.question.parts.index(part) if part in self.question.parts else 0
+        if not found.subjects and place and not self.scenes:
+            before = self._about_of(self.question.parts[place - 1])
+            return replace(found, subjects=before.subjects, called=before.called)
+        return found
+
+    def _similarity(self, text: str, found: Sequence[Candidate]) -> dict[int, float]:
+        short = found[:MOST_COMPARED]
+        return {
+            id(c): s for c, s in zip(short, self.language.similarity(text, [c.spoken for c in short]), strict=True)
+        }
+
+    def _denial_fits(self, about: About, no: Candidate) -> bool:
+        """Whether nothing else of the subject gives what it is said not to have."""
+        wanted = known.wanted_of(about)
+        others = [c for c in known.of(self.all, about.subjects) if c is not no and not known.denies(c.text)]
+        return not any(wanted <= c.found for c in others)
+
+    def _beginning(self, parts: Sequence[str], found: Sequence[Candidate]) -> Candidate | None:
+        """The first sentence of the best of some parts: where nothing more is asked, they are read from there."""
+        for part in parts:
+            if own := [c for c in found if c.evidence.part == part]:
+                return min(own, key=lambda c: (c.rank, c.place))
+        return None
+
+    def _run_on(
+        self, best: Candidate, found: Sequence[Candidate], others: Sequence[Candidate], lists: bool
+    ) -> list[Candidate]:
+        """A sentence with those after it in the same text, which explain or go on with it; then one of another text."""
+        same = sorted((c for c in found if c.evidence.number == best.evidence.number), key=lambda c: c.place)
+        after = [c for c in same if c.place >= best.place]
+        if len(after) == 1:  # the last one
+            after = [best, *(c for c in same if c.place == best.place - 1)]
+        elsewhere = [c for c in others if c.evidence.number != best.evidence.number]
+        return [*after[: _MOST_LISTED if lists else _MOST_LISTED - 2], *elsewhere[:1]]
 
     def _passages(self, part: Part, gone: Sequence[str]) -> tuple[list[str], str]:
-        figures = None if gone else self._figures(part)
-        if figures and figures[1] == "declined":
-            return figures
-        if figures and not any(self._gives(candidate) for candidate in self.all):
-            return figures  # no sentence could say it better
-        found = self.all if not part.elliptic or not self.taken else self._related()
-        asked = self._leaning(part) if part.elliptic else part
-        passage = self._search(asked, self._compared(part), found, self._subjects())
-        if passage.status == "declined" and figures:
-            return figures
-        if passage.status == "declined":
-            if (
-                part.elliptic
-                and "why" in part.kinds
-                and any(lexicon().causal.search(s.candidate.text) for s in self.taken)
-            ):
-                return [], "answered"  # what was said already gives the reason
-            unsaid = "The evidence does not say why." if "why" in part.kinds else ""
-            return ([unsaid], "partial") if part.elliptic and self.taken else ([""], "declined")
-        status = passage.status
+        if (told := self._known(part, gone)) is not None:
+            return told
         if gone:
             # An unknown name can never be answered by what is known of others.
             return [""], "declined"
-        if figures and not (status == "answered" and self._gives(passage.chosen[0].candidate)):
-            return figures  # prose that gives the figure says it better
-        lines = quotes([s.candidate for s in passage.chosen])
+        if not part.elliptic:
+            return self._found(part)
+        found = self.all if not self.taken else self._related()
+        passage = self._search(self._leaning(part), self._compared(part), found, self._subjects())
+        if passage.status == "declined":
+            if "why" in part.kinds and any(lexicon().causal.search(s.candidate.text) for s in self.taken):
+                return [], "answered"  # what was said already gives the reason
+            unsaid = "The evidence does not say why." if "why" in part.kinds else ""
+            return ([unsaid], "partial") if self.taken else ([""], "declined")
+        return quotes([s.candidate for s in passage.chosen]), passage.status
+
+    def _found(self, part: Part) -> tuple[list[str], str]:
+        """What the evidence says to a part that names nothing known."""
+        months = [t for t in times(self.question.text) if t.month]
+        found = [c for c in self.all if not months or not _of_other_months(c, months)]
+        subjects = frozenset(self._subjects())
+        others = len(self.question.parts) - 1
+        preferred = aspect(part.text) or _FIRST_PARTS[:3]
+        passage = answer_part(
+            part, part.text, found, self.weights, self.language, subjects=subjects, taken=self.taken,
+            supports=max(_SUPPORTS - 1 - others, 1), limits=_LOOSE, preferred=preferred,
+        )  # fmt: skip
+        self._note(part, passage)
+        if not passage.chosen:
+            return [""], "declined"
+        best, chosen = passage.chosen[0], [s.candidate for s in passage.chosen]
+        features = self._features(part, best, chosen, part.words, self.weights, preferred)
+        z = best.candidate.evidence.z
+        features |= {"z": min(max(z or 0.0, 0.0), 6.0) / 6, "open": 1.0}
+        lines = quotes(chosen)
         if passage.conflict:
-            other = passage.conflict.candidate
-            lines.insert(1, cite(f"Another source gives a different figure: {other.spoken}", (other.number,)))
-        if status == "partial" and not part.elliptic:
-            lines.append("The evidence does not answer the whole question.")
-        return lines, status
+            lines = self._with_conflict(lines, passage.conflict)
+        return self._say(part, known.Said(tuple(lines), "subject", features))
+
+    def _features(
+        self, part: Part, best: Scored, chosen: Sequence[Candidate], words: Sequence[Word],
+        weights: Mapping[str, float], preferred: Sequence[str],
+    ) -> dict[str, float]:  # fmt: skip
+        """What tells how sure an answer is; see `reliability`."""
+        there = frozenset().union(*(c.found | c.titled for c in chosen))
+        first = best.candidate.found | best.candidate.titled
+        return {
+            "similarity": best.similarity,
+            "cover": cover(words, weights, there) if words else 1.0,
+            "first": cover(words, weights, first) if words else 1.0,
+            "own": cover(words, weights, best.candidate.found) if words else 1.0,
+            "none": float(bool(words) and not cover(words, weights, there)),
+            "unknown": float(self._unknown(w for w in words if not cover([w], weights, there))),
+            "bare": float(not words),
+            "words": min(len(words), 6) / 6,
+            "wanted": best.wanted,
+            "part": float(best.candidate.evidence.part in preferred),
+            "figure": float(bool({"number", "when"} & set(part.kinds))),
+        }
+
+    def _unknown(self, words: Iterable[Word]) -> bool:
+        """Whether a word occurs nowhere in the store: then its idf is that of a word that cannot be."""
+        asked = [w.key if len(w.parts) != 1 else w.parts[0] for w in words]
+        if not asked:
+            return False
+        idf = self.language.idf([*asked, _NO_WORD])
+        return any(idf[w] >= idf[_NO_WORD] for w in asked)
+
+    def _with_conflict(self, lines: Sequence[str], conflict: Scored) -> list[str]:
+        other = conflict.candidate
+        told = cite(f"Another source gives a different figure: {other.spoken}", (other.number,))
+        return [lines[0], told, *(line for line in lines[1:] if f"[{other.number}]" not in line)]
 
     def _gives(self, candidate: Candidate) -> bool:
         """Whether a sentence states a figure that was looked up for its subject. A row of a table gives many, and says

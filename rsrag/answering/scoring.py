@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 from ..interfaces import Language
 from .candidates import Candidate
+from .lexicon import lexicon
 from .quantities import quantities
 from .questions import Part, wanted
 from .words import Word, cover
 
-MOST_COMPARED = 40  # sentences that are encoded: 1-2 ms each
+MOST_COMPARED = 16  # sentences that are encoded: 1-2 ms each
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,8 @@ class Weights:
     redundancy: float = 0.35
     leaning: float = 0.04
     lacking: float = 0.15
+    part: float = 0.15
+    aside: float = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +67,15 @@ def score(
     language: Language,
     subjects: frozenset[str] = frozenset(),
     w: Weights = Weights(),
+    preferred: Sequence[str] = (),
 ) -> list[Scored]:
     """All promising candidates, best first. `question` is what they are compared with by meaning; `subjects` are
     what the question is known to be about."""
     if not found:
         return []
+    lex = lexicon()
+    lowered = part.text.lower()
+    aside = frozenset() if any(cue.search(lowered) for cue in lex.side_cues) else lex.side_parts
     # A title says what a sentence is about; one that tells things apart, or why, should name them itself.
     alone = 0.5 if "tell_apart" in part.kinds or part.elliptic else 0.15
     covers = {id(c): cover(part.words, weights, c.found | c.titled) for c in found}
@@ -87,7 +94,7 @@ def score(
     lacking = {k: sum(name not in there for name in ids) for k, there in present.items()}
 
     def promise(c: Candidate) -> float:
-        return covers[id(c)] + 0.3 * forms[id(c)] + 0.3 / (1 + c.rank) - 0.5 * lacking[id(c)]
+        return covers[id(c)] + 0.3 * (c.evidence.part in preferred) + 0.3 * forms[id(c)] + 0.3 / (1 + c.rank) - 0.5 * lacking[id(c)]
 
     short = sorted(found, key=lambda c: (-promise(c), c.rank, c.place))[:MOST_COMPARED]
     cosines = language.similarity(question, [c.spoken for c in short])
@@ -99,6 +106,8 @@ def score(
             + w.wanted * forms[id(c)]
             + w.subject * (c.evidence.subject in subjects)
             + w.rank / (1 + c.rank)
+            + w.part * (c.evidence.part in preferred)
+            - w.aside * (c.evidence.part in aside)
             - w.leaning * bool(c.context)
             - w.lacking * lacking[id(c)]
         )

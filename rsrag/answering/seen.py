@@ -183,7 +183,7 @@ def _about_place(item: Evidence) -> bool:
 
 def _by_name(item: Evidence) -> bool:
     """Whether a tool's result is about a place that the question names, and not about where a scene lies."""
-    return any("geocod" in name.lower() for name in item.via)
+    return any(re.search(r"geocod|nearby", name.lower()) for name in item.via)
 
 
 def caption(prompt: Prompt) -> tuple[str, str]:

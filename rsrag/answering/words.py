@@ -7,6 +7,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from .lexicon import lexicon
 
@@ -15,6 +16,7 @@ _ID = re.compile(r"(?=[^\W_]*\d)(?=[^\W_]*[^\W\d_])[^\W_]+")
 _HYPHEN = re.compile(r"[-‐‑/.]")
 _BAND = re.compile(r"[Bb]\d{1,2}[A-Za-z]?")
 _JOINS = ("and", "or", "to")
+_LETTERS = re.compile(r"[^\W\d_]+")
 _PART = re.compile(r"[^\W\d_]+|\d+")
 
 
@@ -27,6 +29,7 @@ class Word:
     parts: tuple[str, ...]
 
 
+@lru_cache(maxsize=1 << 14)
 def stem(word: str) -> str:
     """A light stem, made to be equal for forms of a word and not to be read: "burned", "burning" -> "burn"."""
     w = word.lower().replace("’", "'").removesuffix("'s")
@@ -68,9 +71,14 @@ def _joined(token: str) -> str:
     return "".join(p.lstrip("0") or "0" if p.isdigit() else p for p in _PART.findall(token.lower()))
 
 
-def keys(text: str) -> list[str]:
+def keys(text: str) -> tuple[str, ...]:
     """The comparable keys of a text in order. A compound gives itself joined and its pieces; a word before a
     number gives both joined as well, so that "Landsat 8", "band 4" and "B4" meet "Landsat-8", "B04"."""
+    return _keys(text)
+
+
+@lru_cache(maxsize=1 << 14)
+def _keys(text: str) -> tuple[str, ...]:
     found: list[str] = []
     before = ""
     text = plain_letters(text)
@@ -94,13 +102,22 @@ def keys(text: str) -> list[str]:
             before = token
         elif not token[0].isdigit() or not re.match(r"\s*(?:,|and|or|&|/)", text[match.end() :]):
             before = ""
-    return found
+    return (*found, *_forms_of(text))
+
+
+def _forms_of(text: str) -> list[str]:
+    """Short forms of the terms in a text, and the words of its short forms: "NIR" and "near infrared" are one."""
+    lex = lexicon()
+    more = [lex.short_form(match.group()) for match in lex.long_forms.finditer(text)]
+    tokens = dict.fromkeys(m.group().lower() for m in _LETTERS.finditer(text))
+    return more + [stem(word) for token in tokens for word in lex.short_forms.get(token, ())]
 
 
 def question_words(text: str) -> list[Word]:
     """The content words of a question. A compound or a name with its number is one word: nothing else will do."""
     stop = lexicon().stopwords
-    text = plain_letters(text)
+    lex = lexicon()
+    text = lex.long_forms.sub(lambda term: lex.short_form(term.group()), plain_letters(text))
     words: dict[str, Word] = {}
     matches = list(_TOKEN.finditer(text))
     skip = False
@@ -118,7 +135,8 @@ def question_words(text: str) -> list[Word]:
         elif token.isalpha():
             if token.lower() in stop or len(token) < 2:
                 continue
-            word = Word(stem(token), token, (token.lower(),))
+            long = lex.short_forms.get(token.lower())
+            word = Word(token.lower(), " ".join(long), long) if long else Word(stem(token), token, (token.lower(),))
         elif token[0].isdigit() and not _ID.search(token):
             continue  # numbers are compared as quantities
         elif token.replace("'", "").replace("’", "").isalpha():

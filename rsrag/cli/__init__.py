@@ -26,10 +26,10 @@ def main() -> None:
         _say(f"error: {error.message}", error.hint)
         sys.exit(2 if isinstance(error, UsageError) else 1)
     except Exception as error:
-        # SQLITE_CORRUPT and SQLITE_NOTADB, met while rows were being read.
-        if debug or getattr(error, "sqlite_errorcode", 0) & 0xFF not in (11, 26):
+        told = _of_a_disk(error)
+        if debug or not told:
             raise
-        _say(f"error: a catalog is damaged ({error}).", "`rsrag kb restore` takes its last automatic backup.")
+        _say(*told)
         sys.exit(1)
     except KeyboardInterrupt:
         _say("interrupted; what was written so far is kept.", "")
@@ -37,6 +37,21 @@ def main() -> None:
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(0)
+
+
+def _of_a_disk(error: Exception) -> tuple[str, str] | None:
+    """What is said of a damaged catalog, or a disk that is full or fails, met where nobody expected it."""
+    import errno
+
+    way_out = "What was acknowledged is kept. Free some space, or look after the disk, and do it again."
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code in (11, 26):  # SQLITE_CORRUPT and SQLITE_NOTADB, while rows were being read
+        return f"error: a catalog is damaged ({error}).", "`rsrag kb restore` takes its last automatic backup."
+    if code in (10, 13):  # SQLITE_IOERR and SQLITE_FULL
+        return f"error: a catalog cannot be used ({error}).", way_out
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS):
+        return f"error: {error.filename or 'a file'} cannot be used ({error.strerror}).", way_out
+    return None
 
 
 def _say(line: str, hint: str) -> None:

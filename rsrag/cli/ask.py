@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -23,6 +23,11 @@ from .session import (
     WithinOption,
     session_of,
 )
+
+if TYPE_CHECKING:
+    from ..answering.ledger import Ledger
+    from ..assistant import Assistant
+    from ..types import Answer
 
 
 def ask(
@@ -45,6 +50,7 @@ def ask(
     model: Annotated[str | None, typer.Option(help="Who writes the answer.")] = None,
     kb: KbOption = "",
     as_json: JsonOption = False,
+    why: Annotated[bool, typer.Option("--why", help="Also show how the answer came about.")] = False,
     stream: Annotated[
         bool, typer.Option("--stream", help="Write the answer as it comes; with --json, one object per line.")
     ] = False,
@@ -59,6 +65,7 @@ def ask(
         text = typer.get_binary_stream("stdin").read().decode("utf-8", "replace")
     if not text.strip() and not image:
         raise typer.BadParameter("the question is empty.")
+    from ..answering.ledger import Ledger
     from ..types import Done
     from .events import as_lines, as_text
     from .render import answer_json, print_answer, print_sources
@@ -81,16 +88,42 @@ def ask(
             from_sensor=from_sensor or (),
             facets=facet or (),
         )
-        events = assistant.run(query)
+        ledger = Ledger()
+        events = assistant.run(query, ledger)
         if stream and as_json:
             as_lines(events, store)
             return
         if stream:
-            print_sources(session, as_text(events, session), query.scenes)
+            answer = as_text(events, session)
+            print_sources(session, answer, query.scenes)
+            if why:
+                _tell_why(text, answer, ledger, assistant)
             return
         with session.err.status("Looking ..."):
             answer = next(event.answer for event in events if isinstance(event, Done))
         if as_json:
-            session.json(answer_json(answer, store))
+            session.json(answer_json(answer, store) | ({"trace": answer.trace} if why else {}))
             return
         print_answer(session, answer, query.scenes)
+        if why:
+            _tell_why(text, answer, ledger, assistant)
+
+
+def _tell_why(text: str, answer: Answer, ledger: Ledger, assistant: Assistant) -> None:
+    """The trace as `/why` shows it in a chat."""
+    from dataclasses import replace
+
+    from ..conversation.exchange import Exchange, ToolUse
+    from ..conversation.reasons import reasons
+    from .chat.screen import Screen
+    from .chat.tracing import show_trace
+
+    tools = [
+        ToolUse(name, tuple(filter(None, scenes.split(", "))), arguments, number, error)
+        for name, scenes, arguments, number, error, _ in answer.trace.get("tools", ())
+    ]
+    exchange = Exchange(1, text, answer=answer, tools=tools)
+    why = reasons(exchange, (), ledger, {}, assistant.model)
+    screen = Screen()
+    screen.line()
+    show_trace(screen, replace(why, messages=()))

@@ -94,7 +94,8 @@ def _store(session: Session) -> Iterator[Finding]:
         yield Finding("knowledge base", None, f"{path} does not exist yet; the first question makes it")
         return
     try:
-        with KnowledgeBase(path, plugins=session.plugins, create=False) as kb:
+        at = {key: session.config[key] for key in ("store", "store_token_env")}
+        with KnowledgeBase(path, plugins=session.plugins, create=False, **at) as kb:
             kb.spaces.check()
             about = kb.info()
             short = [name for name, _, _, vectors in about.spaces if vectors and kb.index.count(name) != vectors]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Collection, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +13,7 @@ import typer
 
 from . import evaluate_run
 from .control import harmless
+from .grouped import grouped
 from .session import JsonOption, Session, session_of
 
 if TYPE_CHECKING:
@@ -22,38 +23,54 @@ if TYPE_CHECKING:
 _COLUMNS = 9  # of figures that fit into a line
 app = typer.Typer(help="Score answers against the right ones, and compare systems.", no_args_is_help=True)
 
-ReferencesOption = Annotated[
-    Path | None, typer.Option("--references", metavar="FILE", help="Where the right answers are, if not in FILE.")
-]
-ConventionOption = Annotated[str, typer.Option(metavar="NAME", help="standard or rsrag-paper.")]
-TaskOption = Annotated[
-    str, typer.Option(metavar="TASK", help="vqa, caption, classify, choice, detect or retrieve, if not told.")
-]
-SplitOption = Annotated[str, typer.Option(metavar="NAME", help="Only this split of a caption dataset.")]
-ToleranceOption = Annotated[float, typer.Option(min=0, metavar="SHARE", help="How far a number may be off.")]
-SkipMissingOption = Annotated[
-    bool, typer.Option("--skip-missing", help="Leave unanswered questions out; else they are wrong.")
-]
-SkipBadOption = Annotated[bool, typer.Option("--skip-bad", help="Leave out records that are not understood.")]
-CsvOption = Annotated[bool, typer.Option("--csv", help="Write CSV to stdout.")]
+
+@dataclass(frozen=True, slots=True)
+class Scoring:
+    """How prediction files are read, scored and shown."""
+
+    references: Annotated[
+        Path | None, typer.Option("--references", metavar="FILE", help="Where the right answers are, if not in FILE.")
+    ] = None
+    convention: Annotated[str, typer.Option(metavar="NAME", help="standard or rsrag-paper.")] = "standard"
+    task: Annotated[
+        str, typer.Option(metavar="TASK", help="vqa, caption, classify, choice, detect or retrieve, if not told.")
+    ] = ""
+    split: Annotated[str, typer.Option(metavar="NAME", help="Only this split of a caption dataset.")] = ""
+    tolerance: Annotated[float, typer.Option(min=0, metavar="SHARE", help="How far a number may be off.")] = 0.01
+    skip_missing: Annotated[
+        bool, typer.Option("--skip-missing", help="Leave unanswered questions out; else they are wrong.")
+    ] = False
+    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave out records that are not understood.")] = False
+    as_csv: Annotated[bool, typer.Option("--csv", help="Write CSV to stdout.")] = False
+    as_json: JsonOption = False
+
+    def options(self) -> Options:
+        """For the functions that score. Raises `UsageError` for a name that is not known."""
+        if self.as_csv and self.as_json:
+            raise typer.BadParameter("give one of --csv and --json.")
+        from ..evaluation.conventions import CONVENTIONS
+        from ..evaluation.samples import TASKS
+        from ..evaluation.scoring import Options
+
+        return Options(
+            convention=_known(self.convention, CONVENTIONS, "convention"),  # type: ignore[arg-type]
+            task=_known(self.task, TASKS, "task") if self.task else None,  # type: ignore[arg-type]
+            split=self.split,
+            tolerance=self.tolerance,
+            skip_missing=self.skip_missing,
+            skip_bad=self.skip_bad,
+        )
 
 
 @app.command("score")
+@grouped
 def score(
     context: typer.Context,
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Prediction files.")],
-    references: ReferencesOption = None,
-    convention: ConventionOption = "standard",
-    task: TaskOption = "",
-    split: SplitOption = "",
-    tolerance: ToleranceOption = 0.01,
-    skip_missing: SkipMissingOption = False,
-    skip_bad: SkipBadOption = False,
+    scoring: Scoring,
     items: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Also write each item's scores, JSON lines.")
     ] = None,
-    as_csv: CsvOption = False,
-    as_json: JsonOption = False,
 ) -> None:
     """Score prediction files.
 
@@ -62,14 +79,13 @@ def score(
     Example: rsrag eval score answers.jsonl --convention rsrag-paper --json
     """
     session = session_of(context)
-    _one_form(as_csv, as_json)
-    options = _options(convention, task, split, tolerance, skip_missing, skip_bad)
-    from ..evaluation.report import result_json, results_csv, write_items
+    options = scoring.options()
+    from ..evaluation.report import results_csv, results_json, write_items
     from ..evaluation.scoring import score_file
 
     results: list[Result] = []
     for file in files:
-        found = score_file(file, references, options)
+        found = score_file(file, scoring.references, options)
         for result in found:
             about = f"{file.name} ({result.task})" if len(found) > 1 else file.name
             for note in result.notes:
@@ -79,33 +95,25 @@ def score(
     if items is not None:
         _write(items, lambda: write_items(items, results))
         session.note(f"Wrote {items}.")
-    if as_json:
-        shapes = [result_json(result) for result in results]
-        session.json(shapes[0] if len(shapes) == 1 else shapes)
-    elif as_csv:
+    if scoring.as_json:
+        session.json(results_json(results))
+    elif scoring.as_csv:
         typer.echo(results_csv(results), nl=False)
     else:
         _print_results(session, results)
 
 
 @app.command("compare")
+@grouped
 def compare(
     context: typer.Context,
     systems: Annotated[
         list[Path], typer.Argument(metavar="A B...", help="Prediction files, or folders of `rsrag eval run`.")
     ],
-    references: ReferencesOption = None,
+    scoring: Scoring,
     metric: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Only this metric (repeatable).")] = None,
-    convention: ConventionOption = "standard",
-    task: TaskOption = "",
-    split: SplitOption = "",
-    tolerance: ToleranceOption = 0.01,
-    skip_missing: SkipMissingOption = False,
-    skip_bad: SkipBadOption = False,
     resamples: Annotated[int, typer.Option(min=100, max=1_000_000, help="Draws of the bootstrap.")] = 10_000,
     seed: Annotated[int, typer.Option(min=0, help="Fixes the draws.")] = 0,
-    as_csv: CsvOption = False,
-    as_json: JsonOption = False,
 ) -> None:
     """Compare systems on the same questions: every other with the first.
 
@@ -114,10 +122,9 @@ def compare(
     Example: rsrag eval compare without.jsonl with.jsonl --metric CIDEr
     """
     session = session_of(context)
-    _one_form(as_csv, as_json)
     if len(systems) < 2:
         raise typer.BadParameter("give two or more files, or folders of runs.")
-    options = _options(convention, task, split, tolerance, skip_missing, skip_bad)
+    options = scoring.options()
     from ..evaluation.comparing import compare as run
     from ..evaluation.outcome import predictions_of
     from ..evaluation.report import comparison_json, comparisons_csv
@@ -126,7 +133,7 @@ def compare(
     found = []
     for other in others:
         both = (predictions_of(first), predictions_of(other))
-        parts = run(*both, references, options, resamples=resamples, seed=seed)
+        parts = run(*both, scoring.references, options, resamples=resamples, seed=seed)
         names = (str(first), str(other)) if len(others) > 1 else ("", "")
         found += [replace(part, a=names[0], b=names[1]) for part in parts]
     for comparison in found:
@@ -135,28 +142,13 @@ def compare(
         _note_meteor(session, comparison.differences)
     if metric:
         found = [_only(comparison, metric) for comparison in found]
-    if as_json:
+    if scoring.as_json:
         shapes = [comparison_json(comparison) for comparison in found]
         session.json(shapes[0] if len(shapes) == 1 else shapes)
-    elif as_csv:
+    elif scoring.as_csv:
         typer.echo(comparisons_csv(found), nl=False)
     else:
         _print_comparisons(session, found)
-
-
-def _options(convention: str, task: str, split: str, tolerance: float, skip_missing: bool, skip_bad: bool) -> Options:
-    from ..evaluation.conventions import CONVENTIONS
-    from ..evaluation.samples import TASKS
-    from ..evaluation.scoring import Options
-
-    return Options(
-        convention=_known(convention, CONVENTIONS, "convention"),  # type: ignore[arg-type]
-        task=_known(task, TASKS, "task") if task else None,  # type: ignore[arg-type]
-        split=split,
-        tolerance=tolerance,
-        skip_missing=skip_missing,
-        skip_bad=skip_bad,
-    )
 
 
 def _known(name: str, names: Sequence[str], what: str) -> str:
@@ -183,11 +175,6 @@ def _note_meteor(session: Session, names: Collection[str]) -> None:
 
     if EXACT_STEM in names:
         session.note(f"METEOR needs WordNet: {WORDNET_HINT}. Until then there is {EXACT_STEM}.")
-
-
-def _one_form(as_csv: bool, as_json: bool) -> None:
-    if as_csv and as_json:
-        raise typer.BadParameter("give one of --csv and --json.")
 
 
 def _write(path: Path, write: Any) -> None:

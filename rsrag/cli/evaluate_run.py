@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .grouped import grouped
 from .session import JsonOption, KbOption, Progress, Session, session_of
 
 if TYPE_CHECKING:
@@ -18,54 +20,52 @@ if TYPE_CHECKING:
     from ..evaluation.scoring import Options
     from ..evaluation.setup import Setup
 
-TaskArgument = Annotated[
-    str, typer.Argument(metavar="TASK", help="A benchmark (rsrag eval benchmarks), or a file or folder of questions.")
-]
-DataOption = Annotated[str, typer.Option("--data", metavar="PATH", help="The benchmark's data.")]
-SetOption = Annotated[
-    list[str] | None, typer.Option("--set", metavar="K=V", help="Another option of the benchmark (repeatable).")
-]
-OutOption = Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Where results go; a run goes on there.")]
-LimitOption = Annotated[int, typer.Option(min=0, metavar="N", help="So many questions, drawn by --seed; 0 for all.")]
-SeedOption = Annotated[int, typer.Option(min=0, help="Fixes what is drawn.")]
-SplitOption = Annotated[str, typer.Option(metavar="NAME", help="Which split is asked about.")]
-ModelOption = Annotated[str | None, typer.Option(help="Who answers.")]
-EncoderOption = Annotated[str | None, typer.Option(help="Encoder of the benchmark's knowledge base.")]
-RerankerOption = Annotated[str | None, typer.Option(help="Reranker by name.")]
-AllowSelfOption = Annotated[
-    bool, typer.Option("--allow-self", help="Let it find the very image that is asked about. Measures look-up.")
-]
-ToolsOption = Annotated[bool, typer.Option("--tools/--no-tools", help="Whether geo tools run.")]
-ConventionOption = Annotated[str, typer.Option(metavar="NAME", help="How it is scored: standard or rsrag-paper.")]
-CsvOption = Annotated[bool, typer.Option("--csv", help="Write CSV to stdout.")]
-WorkersOption = Annotated[int, typer.Option(min=1, max=64, help="Questions at a time, for models on servers.")]
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is asked, by whom, over what, and how it is scored and shown."""
+
+    task: Annotated[
+        str,
+        typer.Argument(metavar="TASK", help="A benchmark (rsrag eval benchmarks), or a file or folder of questions."),
+    ]
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Where results go; a run goes on there.")]
+    data: Annotated[str, typer.Option("--data", metavar="PATH", help="The benchmark's data.")] = ""
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="K=V", help="Another option of the benchmark (repeatable).")
+    ] = None
+    split: Annotated[str, typer.Option(metavar="NAME", help="Which split is asked about.")] = ""
+    limit: Annotated[int, typer.Option(min=0, metavar="N", help="So many questions, drawn by --seed; 0 for all.")] = 0
+    seed: Annotated[int, typer.Option(min=0, help="Fixes what is drawn.")] = 0
+    model: Annotated[str | None, typer.Option(help="Who answers.")] = None
+    encoder: Annotated[str | None, typer.Option(help="Encoder of the benchmark's knowledge base.")] = None
+    reranker: Annotated[str | None, typer.Option(help="Reranker by name.")] = None
+    kb: KbOption = ""
+    tools: Annotated[
+        bool | None,
+        typer.Option("--tools/--no-tools", help="Whether geo tools run; not, unless the benchmark wants them."),
+    ] = None
+    allow_self: Annotated[
+        bool, typer.Option("--allow-self", help="Let it find the very image that is asked about. Measures look-up.")
+    ] = False
+    workers: Annotated[int, typer.Option(min=1, max=64, help="Questions at a time, for models on servers.")] = 1
+    convention: Annotated[str, typer.Option(metavar="NAME", help="How it is scored: standard or rsrag-paper.")] = (
+        "standard"
+    )
+    as_csv: Annotated[bool, typer.Option("--csv", help="Write CSV to stdout.")] = False
+    as_json: JsonOption = False
 
 
+@grouped
 def run(
     context: typer.Context,
-    task: TaskArgument,
-    out: OutOption,
-    data: DataOption = "",
-    set_: SetOption = None,
-    split: SplitOption = "",
-    limit: LimitOption = 0,
-    seed: SeedOption = 0,
-    model: ModelOption = None,
-    encoder: EncoderOption = None,
+    asked: Asked,
     fusion: Annotated[str | None, typer.Option(metavar="NAME", help="rrf or weighted.")] = None,
     alpha: Annotated[float | None, typer.Option(min=0, max=1, help="Weight of the image in weighted.")] = None,
     k: Annotated[int | None, typer.Option("-k", min=1, max=200, help="Passages that become evidence.")] = None,
     lanes: Annotated[
         str, typer.Option(metavar="A,B,...", help="Lanes by name; or all, image, text, none (no retrieval).")
     ] = "all",
-    reranker: RerankerOption = None,
-    kb: KbOption = "",
-    tools: ToolsOption = False,
-    allow_self: AllowSelfOption = False,
-    workers: WorkersOption = 1,
-    convention: ConventionOption = "standard",
-    as_csv: CsvOption = False,
-    as_json: JsonOption = False,
 ) -> None:
     """Ask an assistant the questions of a benchmark, and score it.
 
@@ -75,57 +75,40 @@ def run(
     Example: rsrag eval run labels --data UCMerced/ --lanes image --out results/ucm
     """
     session = session_of(context)
-    options = _scoring(as_csv, as_json, convention)
-    session.override(model=model, encoder=encoder, fusion=fusion, alpha=alpha, k=k, reranker=reranker)
-    with _bench(session, task, data, set_, split, limit, seed, kb, tools, allow_self) as (bench, setup):
-        from dataclasses import replace
-
+    options = _scoring(asked)
+    session.override(model=asked.model, encoder=asked.encoder, fusion=fusion, alpha=alpha, k=k, reranker=asked.reranker)
+    with _bench(session, asked) as (bench, setup):
         from ..evaluation import outcome as outcomes
         from ..evaluation.runner import run as ask_all
         from ..evaluation.setup import parse_lanes
 
         known = [lane.name for lane in bench.assistant.lanes()]
-        setup = replace(setup, lanes=parse_lanes(lanes, known), workers=workers)
+        setup = replace(setup, lanes=parse_lanes(lanes, known))
         bar = Progress(session, "Asking")
         try:
-            tally = ask_all(bench, setup, out, bar)
+            tally = ask_all(bench, setup, asked.out, bar)
         finally:
             bar.close()
-        found = outcomes.assess(out, options)
+        found = outcomes.assess(asked.out, options)
         written = outcomes.write(found, bench.chosen.root)
     _tell(session, found, tally)
-    session.note(f"Wrote {', '.join(path.name for path in written)} to {out}.")
-    if as_json:
+    session.note(f"Wrote {', '.join(path.name for path in written)} to {asked.out}.")
+    if asked.as_json:
         session.json(outcomes.outcome_json(found))
-    elif as_csv:
+    elif asked.as_csv:
         typer.echo(outcomes.table_csv(outcomes.table_rows(found)), nl=False)
     else:
         _print_outcome(session, found)
 
 
+@grouped
 def sweep(
     context: typer.Context,
-    task: TaskArgument,
-    out: OutOption,
+    asked: Asked,
     alpha: Annotated[str, typer.Option(metavar="A,B,...", help="Weights of the image.")] = "0.1,0.3,0.5,0.7,0.9",
     k: Annotated[str, typer.Option("-k", metavar="A,B,...", help="How many passages.")] = "1,3,5",
     fusion: Annotated[str, typer.Option(metavar="A,B", help="rrf, weighted.")] = "rrf,weighted",
     lanes: Annotated[list[str] | None, typer.Option(metavar="A,B,...", help="Lanes, as for run (repeatable).")] = None,
-    data: DataOption = "",
-    set_: SetOption = None,
-    split: SplitOption = "",
-    limit: LimitOption = 0,
-    seed: SeedOption = 0,
-    model: ModelOption = None,
-    encoder: EncoderOption = None,
-    reranker: RerankerOption = None,
-    kb: KbOption = "",
-    tools: ToolsOption = False,
-    allow_self: AllowSelfOption = False,
-    workers: WorkersOption = 1,
-    convention: ConventionOption = "standard",
-    as_csv: CsvOption = False,
-    as_json: JsonOption = False,
 ) -> None:
     """Run a benchmark over a grid of alpha, k, fusion and lanes.
 
@@ -134,13 +117,11 @@ def sweep(
     Example: rsrag eval sweep rswk --data know.json --alpha .5,.7 -k 3 --out results/grid
     """
     session = session_of(context)
-    options = _scoring(as_csv, as_json, convention)
+    options = _scoring(asked)
     fusions, alphas = _fusions(fusion), _numbers(alpha, "--alpha")
     ks = [int(value) for value in _numbers(k, "-k", whole=True)]
-    session.override(model=model, encoder=encoder, reranker=reranker)
-    with _bench(session, task, data, set_, split, limit, seed, kb, tools, allow_self) as (bench, setup):
-        from dataclasses import replace
-
+    session.override(model=asked.model, encoder=asked.encoder, reranker=asked.reranker)
+    with _bench(session, asked) as (bench, setup):
         from ..evaluation.outcome import table_csv
         from ..evaluation.page import sweep_page
         from ..evaluation.setup import parse_lanes
@@ -149,7 +130,7 @@ def sweep(
 
         known = [lane.name for lane in bench.assistant.lanes()]
         points = grid(
-            replace(setup, workers=workers),
+            setup,
             [parse_lanes(text, known) for text in lanes or ["all"]],
             fusions,
             alphas,
@@ -157,20 +138,20 @@ def sweep(
         )
         bar = Progress(session, "Asking")
         try:
-            rows = ask_all(bench, points, out, options, bar)
+            rows = ask_all(bench, points, asked.out, options, bar)
         finally:
             bar.close()
         title = f"Sweep of {bench.chosen.name} with {setup.model}"
         conditions = {"benchmark": bench.chosen.described(), "points": [point.point for point in points]}
-        (out / "sweep.csv").write_text(table_csv(rows), "utf-8")
-        (out / "sweep.html").write_text(sweep_page(rows, title, conditions), "utf-8")
+        (asked.out / "sweep.csv").write_text(table_csv(rows), "utf-8")
+        (asked.out / "sweep.html").write_text(sweep_page(rows, title, conditions), "utf-8")
         import json
 
-        (out / "sweep.json").write_text(json.dumps(rows, indent=2, ensure_ascii=False) + "\n", "utf-8")
-    session.note(f"Wrote sweep.csv, sweep.json, sweep.html and {len(points)} runs to {out}.")
-    if as_json:
+        (asked.out / "sweep.json").write_text(json.dumps(rows, indent=2, ensure_ascii=False) + "\n", "utf-8")
+    session.note(f"Wrote sweep.csv, sweep.json, sweep.html and {len(points)} runs to {asked.out}.")
+    if asked.as_json:
         session.json(rows)
-    elif as_csv:
+    elif asked.as_csv:
         typer.echo(table_csv(rows), nl=False)
     else:
         _print_sweep(session, rows)
@@ -209,18 +190,7 @@ def benchmarks(context: typer.Context, as_json: JsonOption = False) -> None:
 
 
 @contextmanager
-def _bench(
-    session: Session,
-    task: str,
-    data: str,
-    given: Sequence[str] | None,
-    split: str,
-    limit: int,
-    seed: int,
-    kb: str,
-    tools: bool,
-    allow_self: bool,
-) -> Iterator[tuple[Bench, Setup]]:
+def _bench(session: Session, asked: Asked) -> Iterator[tuple[Bench, Setup]]:
     """Benchmark, knowledge base and assistant, open; and the setup as far as it is the same for run and sweep."""
     from ..evaluation.benchmarks import choose
     from ..evaluation.runner import opened
@@ -228,21 +198,22 @@ def _bench(
     from ..evaluation.stores import own_store
 
     config = session.config
-    chosen = choose(task, session.plugins, _options(session, task, data, given))
+    chosen = choose(asked.task, session.plugins, _options(session, asked))
     setup = Setup(
-        split=split,
-        limit=limit,
-        seed=seed,
+        split=asked.split,
+        limit=asked.limit,
+        seed=asked.seed,
         model=str(config["model"]),
         fusion=config["fusion"],
         alpha=config["alpha"],
         k=config["k"],
         reranker=config["reranker"],
         captioner=config["captioner"],
-        tools=tools,
-        allow_self=allow_self,
+        tools=getattr(chosen.benchmark, "tools", False) if asked.tools is None else asked.tools,
+        allow_self=asked.allow_self,
+        workers=asked.workers,
     )
-    if allow_self:
+    if asked.allow_self:
         session.warn(
             "--allow-self: the image that is asked about may be found in the knowledge base. "
             "The figures measure look-up, and cannot be compared with others."
@@ -254,11 +225,11 @@ def _bench(
 
     @contextmanager
     def store() -> Iterator[Any]:
-        if kb or not chosen.sources(split):
-            with session.kb(kb) as base:
+        if asked.kb or not chosen.sources(asked.split):
+            with session.kb(asked.kb) as base:
                 yield base
             return
-        base, failed = own_store(config, session.plugins, chosen, split, bar)
+        base, failed = own_store(config, session.plugins, chosen, asked.split, bar)
         try:
             for where, why in failed[:3]:
                 session.warn(f"{where}: {why}")
@@ -271,21 +242,21 @@ def _bench(
     try:
         with store() as base, opened(chosen, session.assistant(base), setup, tables, progress=bar) as bench:
             bar.close()
-            if bench.guard.unseen and not allow_self:
+            if bench.guard.unseen and not asked.allow_self:
                 session.warn(f"{bench.guard.unseen:,} stored images have no preview; copies of them are not recognised")
             yield bench, setup
     finally:
         bar.close()
 
 
-def _options(session: Session, task: str, data: str, given: Sequence[str] | None) -> dict[str, Any]:
+def _options(session: Session, asked: Asked) -> dict[str, Any]:
     """A benchmark's options: its configuration table, --data and --set, each over the one before."""
-    options: dict[str, Any] = dict(session.config.table("benchmarks", task.partition(":")[0]))
-    if data:
-        if not Path(data).expanduser().exists():
-            raise typer.BadParameter(f"{data} does not exist.", param_hint="--data")
-        options["path"] = data
-    for text in given or ():
+    options: dict[str, Any] = dict(session.config.table("benchmarks", asked.task.partition(":")[0]))
+    if asked.data:
+        if not Path(asked.data).expanduser().exists():
+            raise typer.BadParameter(f"{asked.data} does not exist.", param_hint="--data")
+        options["path"] = asked.data
+    for text in asked.set_ or ():
         key, equals, value = text.partition("=")
         if not equals:
             raise typer.BadParameter(f"'{text}' is not KEY=VALUE.", param_hint="--set")
@@ -293,12 +264,10 @@ def _options(session: Session, task: str, data: str, given: Sequence[str] | None
     return options
 
 
-def _scoring(as_csv: bool, as_json: bool, convention: str) -> Options:
-    from .evaluate import _one_form
-    from .evaluate import _options as scoring
+def _scoring(asked: Asked) -> Options:
+    from .evaluate import Scoring
 
-    _one_form(as_csv, as_json)
-    return scoring(convention, "", "", 0.01, False, False)
+    return Scoring(convention=asked.convention, as_csv=asked.as_csv, as_json=asked.as_json).options()
 
 
 def _numbers(text: str, option: str, whole: bool = False) -> list[float]:

@@ -39,6 +39,8 @@ def create(
         with store.writer():
             store.spaces.declare()
         typer.echo(f"Made {store.path} with encoder {store.encoder.name}.")
+        if session.config["store"]:
+            session.note(f"Its vectors go to {store.index.where}, everything else into that folder.")
 
 
 @app.command("add")
@@ -181,6 +183,7 @@ def info(
                 "chunks": about.chunks,
                 "facts": about.facts,
                 "settled": about.settled,
+                "index": about.index,
                 "spaces": [{"name": n, "encoder": e, "dim": d, "vectors": v} for n, e, d, v in about.spaces],
                 "sources": [
                     {"name": s.name, "kind": s.kind, "role": s.role, "root": s.root, "records": s.records,
@@ -196,6 +199,8 @@ def info(
     from .control import harmless
 
     session.out.print(f"{about.path}", markup=False, soft_wrap=True)
+    if "://" in about.index:
+        session.out.print(f"vectors on {about.index}", markup=False, soft_wrap=True)
     session.out.print(f"{about.records:,} records, {about.chunks:,} passages and images, {about.facts:,} facts")
     table = Table(box=None, padding=(0, 1), pad_edge=False, header_style="dim")
     for column in ("Source", "Kind", "Whose"):
@@ -218,7 +223,7 @@ def info(
 def list_(context: typer.Context, as_json: JsonOption = False) -> None:
     """The knowledge bases that have a name."""
     session = session_of(context)
-    folder = session.config.data_dir / "kb"
+    folder = session.config.kb_folder
     names = sorted(p.parent.name for p in folder.glob("*/catalog.sqlite"))
     if as_json:
         session.json([{"name": name, "path": str(folder / name)} for name in names])

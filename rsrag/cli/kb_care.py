@@ -1,4 +1,4 @@
-"""`rsrag kb verify|rebuild|snapshot|restore|export|import`: keeping what was gathered."""
+"""`rsrag kb verify|rebuild|reencode|snapshot|restore|export|import`: keeping what was gathered."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .session import JsonOption, KbOption, Progress, Session, session_of
 
 def add_to(app: typer.Typer) -> None:
     """Register these commands beside the others of `rsrag kb`."""
-    for command in (verify, rebuild, snapshot, restore, export, import_):
+    for command in (verify, rebuild, reencode, snapshot, restore, export, import_):
         app.command(command.__name__.rstrip("_"))(command)
 
 
@@ -79,6 +79,48 @@ def rebuild(
         session.json({"path": str(store.path), "vectors": count})
     else:
         typer.echo(f"Indexed {count:,} vectors of {store.path.name} anew.")
+
+
+def reencode(
+    context: typer.Context,
+    encoder: Annotated[str, typer.Option(metavar="E", help="Image-text encoder from now on.")] = "",
+    text_encoder: Annotated[str, typer.Option(metavar="E", help="Encoder for texts from now on.")] = "",
+    skip_missing: Annotated[
+        bool, typer.Option("--skip-missing", help="Take out images of which neither file nor preview is there.")
+    ] = False,
+    wait: Annotated[float | None, typer.Option(help="Seconds to wait for another writer.")] = None,
+    kb: KbOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Encode everything again, with other encoders or newer weights.
+
+    Searches go on with the old vectors until the new ones are complete. Interrupted, it goes on where it was.
+    """
+    session = session_of(context)
+    session.override(wait=wait, encoder="", text_encoder="")  # those of the configuration would refuse the old vectors
+    with session.kb(kb, fill=False) as store:
+        bar = Progress(session, "Encoding")
+        try:
+            done = store.reencode(encoder or None, text_encoder or None, skip_missing=skip_missing, progress=bar)
+        finally:
+            bar.close()
+    if as_json:
+        session.json(asdict(done))
+    else:
+        for space, before, now, count in done.spaces:
+            typer.echo(f"{space}: {count:,} vectors by {now} (before: {before})")
+        if not done.spaces:
+            typer.echo(f"Nothing to do: the vectors of {store.path.name} were made by these encoders.")
+        if done.previews:
+            session.note(f"{done.previews:,} images were encoded from their previews: the original is gone or differs.")
+        if done.split:
+            session.note(f"{done.split:,} texts are too long for the new encoder and got the mean of their parts.")
+        if done.removed:
+            session.warn(f"{done.removed:,} images were taken out; adding their source again brings them back.")
+    for problem in done.problems:
+        session.warn(problem)
+    if done.problems:
+        raise typer.Exit(1)
 
 
 def snapshot(

@@ -178,6 +178,7 @@ def answer_json(answer: Answer, kb: KnowledgeBase) -> dict[str, Any]:
         "text": answer.text,
         "status": answer.status,
         "grounded": answer.grounded,
+        "confidence": None if answer.confidence is None else round(answer.confidence, 4),
         "model": answer.model,
         "evidence": [evidence_json(item, kb) for item in answer.evidence],
         "citations": [item.number for item in answer.citations],

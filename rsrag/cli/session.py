@@ -145,13 +145,13 @@ class Session:
         typer.echo(json.dumps(value, ensure_ascii=False, indent=2 if sys.stdout.isatty() else None))
 
     @contextmanager
-    def kb(self, name: str = "", *, create: bool = False) -> Iterator[KnowledgeBase]:
-        """The knowledge base, closed afterwards. The default one is filled on first use, visibly."""
+    def kb(self, name: str = "", *, create: bool = False, fill: bool = True) -> Iterator[KnowledgeBase]:
+        """The knowledge base, closed afterwards. With `fill` the default one is filled on first use, visibly."""
         from ..api import open_kb
 
         bar = Progress(self)
         try:
-            kb = open_kb(self.config, self.plugins, name, create=create, progress=bar)
+            kb = open_kb(self.config, self.plugins, name, create=create, fill=fill, progress=bar)
         finally:
             bar.close()
         try:

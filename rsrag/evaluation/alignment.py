@@ -50,7 +50,8 @@ class Aligned:
 def align(predictions: Loaded, references: Loaded | None = None) -> Aligned:
     """Answers with the questions of the same file, or of another one, by id or else by image and question.
 
-    An answer given twice counts once when the two are equal. Without ids each record of a single file counts.
+    An answer given twice counts once when the two are equal. Without ids each record of a single file counts. An id may
+    be that of an image: with another question it is another question.
     Raises `UsageError` when two answers to one question differ, and when no answer meets any question.
     """
     return _with_others(predictions, references) if references else _with_own(predictions)
@@ -65,7 +66,7 @@ def _with_own(loaded: Loaded) -> Aligned:
             unreferenced += 1
             continue
         name = entry.sample.id
-        if name and (first := seen.setdefault(name, entry)) is not entry:
+        if name and (first := seen.setdefault(_id_question(entry.sample), entry)) is not entry:
             _must_agree(first, entry, name)
             repeated.append(name)
             continue
@@ -96,6 +97,10 @@ def _must_agree(first: Entry, second: Entry, name: str) -> None:
         )
 
 
+def _id_question(sample: Sample) -> str:
+    return f"{sample.id}\n{' '.join(sample.question.split())}" if sample.id else ""
+
+
 def _image_question(sample: Sample) -> str:
     return replace(sample, id="").key
 
@@ -104,8 +109,13 @@ def _image(sample: Sample) -> str:
     return "\n".join(PurePosixPath(image.replace("\\", "/")).name for image in sample.images or (sample.id,))
 
 
-# Tried in this order; the first by which any answer meets a question is used for all.
-_NAMES: Final[tuple[Callable[[Sample], str], ...]] = (lambda sample: sample.key, _image_question, _image)
+# The first by which half of the answers meet a question is used for all, else the first by which any does.
+_NAMES: Final[tuple[Callable[[Sample], str], ...]] = (
+    _id_question,
+    lambda sample: sample.key,
+    _image_question,
+    _image,
+)
 
 
 def _with_others(predictions: Loaded, references: Loaded) -> Aligned:
@@ -115,14 +125,11 @@ def _with_others(predictions: Loaded, references: Loaded) -> Aligned:
         raise UsageError(f"{references.path} holds no right answers.", "Its records need a reference.")
     if not answers:
         raise UsageError(f"{predictions.path} holds no predictions.", "Its records need a prediction.")
-    for name_of in _NAMES:
-        asked: dict[str, list[int]] = {}
-        for place, sample in enumerate(questions):
-            asked.setdefault(name_of(sample), []).append(place)
-        asked.pop("", None)
-        if any(name_of(entry.sample) in asked for entry in answers):
-            break
-    else:
+    ways = [(name_of, _places(questions, name_of)) for name_of in _NAMES]
+    met = [sum(name_of(entry.sample) in asked for entry in answers) for name_of, asked in ways]
+    best = next((i for i, n in enumerate(met) if 2 * n >= len(answers)), next((i for i, n in enumerate(met) if n), -1))
+    name_of, asked = ways[best]
+    if best < 0:
         theirs = next((s.key for s in questions if s.key), "nothing")
         ours = next((e.sample.key for e in answers if e.sample.key), "nothing")
         raise UsageError(
@@ -150,6 +157,14 @@ def _with_others(predictions: Loaded, references: Loaded) -> Aligned:
     missing = [_short(s.key) for s, p in zip(questions, found, strict=True) if p is None]
     unreferenced = len(references.entries) - len(questions)
     return Aligned(tuple(questions), tuple(found), tuple(missing), tuple(extra), tuple(repeated), unreferenced)
+
+
+def _places(questions: Sequence[Sample], name_of: Callable[[Sample], str]) -> dict[str, list[int]]:
+    found: dict[str, list[int]] = {}
+    for place, sample in enumerate(questions):
+        if name := name_of(sample):
+            found.setdefault(name, []).append(place)
+    return found
 
 
 def _short(name: str) -> str:

@@ -14,6 +14,7 @@ from .. import turn
 from ..answering.citations import markers
 from ..answering.ledger import CAPTIONER
 from ..assistant import Assistant
+from ..chunking import embedding_text
 from ..classification import KnownImages, decided, distinct, label_vectors
 from ..errors import ModelError, SceneError, UsageError
 from ..references import Referees, References
@@ -175,7 +176,7 @@ class Asker:
         answer = next((e.answer for e in turn.run(means, query) if isinstance(e, Done)), None)
         if answer is None:
             raise ModelError("the answer was cancelled.")
-        return Answered(_prediction(answer), excluded, _shown(answer.evidence), answer.warnings)
+        return Answered(prediction_of(answer), excluded, _shown(answer.evidence), answer.warnings)
 
     def _alone(self, query: Query) -> Prediction:
         """The model without any evidence: what it knows by itself."""
@@ -205,15 +206,22 @@ def _with_options(sample: Sample) -> str:
     return "\n".join([sample.question, *lines, "Answer with the letter alone."])
 
 
-def _prediction(answer: Answer) -> Prediction:
-    texts = {str(item.number): item.text for item in answer.evidence}
+def prediction_of(answer: Answer) -> Prediction:
+    texts = {str(item.number): _known(item) for item in answer.evidence}
     said = unmarked(answer.text)
     return Prediction(
         said,
         declined=answer.status == "declined",
         evidence={n: t for n, t in texts.items() if n in _cited(answer.text)},
+        confidence=answer.confidence,
         cited=answer.text if answer.text != said else "",
+        subjects=tuple(dict.fromkeys(item.subject for item in answer.citations if item.subject)),
     )
+
+
+def _known(item: Evidence) -> str:
+    """What a piece of evidence says: a table's rows do not repeat whose they are, and of when."""
+    return embedding_text(item.title, item.provenance.heading, item.text)
 
 
 def _cited(text: str) -> set[str]:

@@ -12,12 +12,13 @@ from typing import Any, ClassVar
 from ..errors import RsragError, UsageError
 from ..plugins import Plugins
 from .formats import load
+from .located import Located
 from .manifest import file_digest
 from .samples import Entry, Loaded, Sample, Task
 from .tasks import settle
 
 
-class FileBenchmark:
+class FileBenchmark(Located):
     """The questions of a file or folder in a format of `rsrag eval score`; `images` is where its images are."""
 
     name: ClassVar[str] = "file"
@@ -25,17 +26,6 @@ class FileBenchmark:
     def __init__(self, path: str | Path, images: str | Path = "", task: Task | None = None) -> None:
         self._path = Path(path).expanduser()
         self._images, self._task = images, task
-
-    @property
-    def root(self) -> Path:
-        """What the images are relative to: the folder that was given, else the file's own."""
-        if self._images:
-            return Path(self._images).expanduser()
-        return self._path if self._path.is_dir() else self._path.parent
-
-    @property
-    def files(self) -> list[Path]:
-        return [self._path]
 
     def samples(self, split: str = "") -> Iterator[Sample]:
         loaded = load(self._path, split=split)

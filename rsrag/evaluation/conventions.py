@@ -18,6 +18,8 @@ from .samples import Prediction, Sample, Task
 
 Convention = Literal["standard", "rsrag-paper"]
 CONVENTIONS: Final[tuple[Convention, ...]] = get_args(Convention)
+LEVELS: Final = (2, 3)
+"""Of hierarchical labels, those that LuoJiaHOG gives wMAP of."""
 EXACT_STEM: Final = "METEOR-exact-stem"
 Scores = dict[str, Score]
 
@@ -130,7 +132,25 @@ def retrieve(samples: Sequence[Sample], answers: Sequence[Prediction], tolerance
     scores = {f"Recall@{k}": mean([ranking.recall_at(r, wanted, k) for r, wanted in pairs]) for k in (1, 5, 10)}
     scores["mAP"] = mean([ranking.average_precision(r, wanted) for r, wanted in pairs])
     scores["nDCG@10"] = mean([ranking.ndcg_at(r, dict.fromkeys(wanted, 1.0), 10) for r, wanted in pairs])
-    return scores
+    return scores | _weighted(samples, answers)
+
+
+def _hierarchy(sample: Sample) -> tuple[tuple[ranking.Path, ...], dict[str, tuple[ranking.Path, ...]]]:
+    """The label paths of a query and of the items."""
+    own, others = sample.meta.get("paths"), sample.meta.get("item_paths")
+    return (own, others) if isinstance(own, tuple) and isinstance(others, dict) else ((), {})
+
+
+def _weighted(samples: Sequence[Sample], answers: Sequence[Prediction]) -> Scores:
+    """wMAP@10 for each level of LuoJiaHOG's that the labels reach; {} where there are no label paths."""
+    known = [_hierarchy(sample) for sample in samples]
+    deepest = max((len(path) for own, _ in known for path in own), default=0)
+    found = {}
+    for level in (level for level in LEVELS if level <= deepest):
+        gains = [{id: ranking.shared_labels(own, p, level) for id, p in others.items()} for own, others in known]
+        items = [ranking.wap_at(answer.ranking, gain, 10) for answer, gain in zip(answers, gains, strict=True)]
+        found[f"wMAP@10 L{level}"] = mean(items)
+    return found
 
 
 STANDARD: Final[Mapping[Task, Callable[[Sequence[Sample], Sequence[Prediction], float], Scores]]] = {

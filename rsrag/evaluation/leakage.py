@@ -45,7 +45,8 @@ class Guard:
     """Finds the records of a knowledge base that hold a question's own image, or were made of it.
 
     Those whose id is the question's, its image's or what its `meta` calls "record"; those with an image of the same
-    pixels; and those with a near-duplicate by perceptual hash. A record is left out as a whole, texts and all.
+    pixels; and those with a near-duplicate by perceptual hash. A record is left out as a whole, texts and all, and with
+    it what its source keeps as parts of it: "17#figures" with "17".
     Fingerprints of the stored images are computed once and kept in the store's folder, where it can be written.
     """
 
@@ -54,6 +55,10 @@ class Guard:
             "SELECT r.id, c.content_hash FROM chunks c JOIN records r ON r.rowid = c.record WHERE c.kind = 'image'"
         ).fetchall()
         self._ids = {id for (id,) in kb.catalog.db.execute("SELECT id FROM records")}
+        self._parts: dict[str, list[str]] = {}
+        for id in sorted(self._ids):
+            if (base := id.partition("#")[0]) != id:
+                self._parts.setdefault(base, []).append(id)
         self._records: dict[str, list[str]] = {}
         for record, digest in rows:
             self._records.setdefault(digest, []).append(record)
@@ -76,7 +81,8 @@ class Guard:
             for place in self._known.like(fingerprints(pixels, turns=True)):
                 for record in self._records[self._digests[place]]:
                     found.setdefault(record, REASONS[2])
-        return Excluded(found)
+        parts = {part: why for record, why in found.items() for part in self._parts.get(record, ())}
+        return Excluded(parts | found)
 
 
 def _fingerprints_of(

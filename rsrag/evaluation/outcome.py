@@ -13,14 +13,17 @@ from typing import Any, Final
 
 from ..errors import UsageError
 from .bootstrap import RESAMPLES, intervals
+from .checks import risk_coverage
 from .manifest import FILE
 from .report import result_json, write_items
 from .runner import PREDICTIONS, leaked, lines_of
+from .samples import Prediction
 from .scoring import Options, Result, score_file
 
 RESULTS: Final = "results.json"
 ITEMS: Final = "items.jsonl"
 TABLE: Final = "results.csv"
+CURVE: Final = "risk_coverage.csv"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +79,8 @@ def outcome_json(outcome: Outcome) -> dict[str, Any]:
         "benchmark": outcome.manifest["benchmark"]["name"],
         "setup": outcome.manifest["setup"],
         "tasks": [
-            result_json(result)
+            {"task": result.task}
+            | result_json(result)
             | {"intervals": {name: _pair(pair) for name, pair in outcome.intervals[result.task].items()}}
             for result in outcome.results
         ],
@@ -137,8 +141,8 @@ def table_csv(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def write(outcome: Outcome, root: Path) -> list[Path]:
-    """Write results.json, results.csv, items.jsonl and report.html into the run's folder; `root` is where the
-    question's images are."""
+    """Write results.json, results.csv, items.jsonl and report.html into the run's folder, and risk_coverage.csv where
+    answers were checked; `root` is where the question's images are."""
     from .page import run_page
 
     folder = outcome.folder
@@ -146,7 +150,21 @@ def write(outcome: Outcome, root: Path) -> list[Path]:
     (folder / TABLE).write_text(table_csv(table_rows(outcome)), "utf-8")
     write_items(folder / ITEMS, outcome.results)
     (folder / "report.html").write_text(run_page(outcome, root), "utf-8")
-    return [folder / RESULTS, folder / TABLE, folder / ITEMS, folder / "report.html"]
+    written = [folder / RESULTS, folder / TABLE, folder / ITEMS, folder / "report.html"]
+    if curve := _risk_csv(outcome.results):
+        written.append(folder / CURVE)
+        written[-1].write_text(curve, "utf-8")
+    return written
+
+
+def _risk_csv(results: Sequence[Result]) -> str:
+    rows = [
+        dict(zip(("confidence", "coverage", "risk"), (round(v, 6) for v in point), strict=True))
+        for r in results
+        if r.task == "check"
+        for point in risk_coverage(r.aligned.samples, [p or Prediction() for p in r.aligned.predictions])
+    ]
+    return table_csv(rows) if rows else ""
 
 
 def guard_line(outcome: Outcome) -> str:

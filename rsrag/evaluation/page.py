@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from . import plots
+from .checks import risk_coverage
 from .runner import PREDICTIONS, lines_of
+from .samples import Prediction
 from .scoring import Result
 
 if TYPE_CHECKING:
@@ -117,7 +119,18 @@ def _task(outcome: Outcome, result: Result, by_id: Mapping[str, Mapping[str, Any
         yield plots.bars({label: (value, math.nan, math.nan) for label, value in ranked[:40]})
     for note in result.notes:
         yield f"<p>{escape(note)}.</p>"
+    yield _risk(result)
     yield from _failures(result, by_id, root)
+
+
+def _risk(result: Result) -> str:
+    """The risk-coverage curve of answers that say how sure they are."""
+    answers = [p or Prediction() for p in result.aligned.predictions]
+    if result.task != "check" or not (points := risk_coverage(result.aligned.samples, answers)):
+        return ""
+    marks = [next((p for p in points if p[1] >= mark / 20), None) for mark in range(1, 21)]
+    line = [(round(p[1], 2), p[2]) for p in dict.fromkeys(marks) if p]
+    return plots.curves({"of the answers given so far, the share not right": line}, "questions answered", "Risk")
 
 
 def _failures(result: Result, by_id: Mapping[str, Mapping[str, Any]], root: Path) -> Iterator[str]:

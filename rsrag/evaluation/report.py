@@ -29,11 +29,13 @@ def written(result: Result, value: float) -> float | None:
 
 
 def result_json(result: Result) -> dict[str, Any]:
-    """The documented shape of `eval score --json`: file, n, one key per metric, and for classes their accuracies.
+    """The documented shape of one result of `eval score --json`: n, one key per metric, and for classes their
+    accuracies, which is all of it by `rsrag-paper`.
 
-    The standard convention adds task and convention, and missing, extra and repeated where there are any.
+    The standard convention adds file, task and convention, and missing, extra and repeated where there are any.
     """
-    found: dict[str, Any] = {"file": result.path, "n": result.n}
+    found: dict[str, Any] = {"file": result.path} if result.convention == "standard" else {}
+    found |= {"n": result.n}
     found |= {name: written(result, score.value) for name, score in result.scores.items()}
     if result.per_class:
         found["Per-Class Accuracy"] = {label: written(result, v) for label, v in result.per_class.items()}
@@ -44,14 +46,24 @@ def result_json(result: Result) -> dict[str, Any]:
     return found
 
 
+def results_json(results: Sequence[Result]) -> dict[str, Any] | list[dict[str, Any]]:
+    """The documented shape of `eval score --json`: one result as it is, of several a list with the file of each."""
+    return result_json(results[0]) if len(results) == 1 else _named(results)
+
+
+def _named(results: Sequence[Result]) -> list[dict[str, Any]]:
+    """Results with their files, and their tasks where a file has several."""
+    paths = [result.path for result in results]
+    told = [{"task": r.task} if paths.count(r.path) > 1 else {} for r in results]
+    return [{"file": r.path} | task | result_json(r) for r, task in zip(results, told, strict=True)]
+
+
 def results_csv(results: Sequence[Result]) -> str:
     """One row per result, one column per metric; accuracies of classes in one cell, "airport:0.9 | beach:0.73"."""
-    rows = []
-    for result in results:
-        row = result_json(result)
+    rows = _named(results)
+    for row in rows:
         if classes := row.get("Per-Class Accuracy"):
             row["Per-Class Accuracy"] = " | ".join(f"{label}:{value:.4f}" for label, value in classes.items())
-        rows.append(row)
     return _csv(rows)
 
 

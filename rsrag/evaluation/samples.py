@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Final, Literal, get_args
 
-Task = Literal["vqa", "caption", "classify", "choice", "detect", "retrieve"]
+Task = Literal["vqa", "caption", "classify", "choice", "detect", "retrieve", "check"]
 TASKS: Final[tuple[Task, ...]] = get_args(Task)
 Problem = tuple[str, str]
 
@@ -19,7 +19,9 @@ class Sample:
     `id` is the file's own, "" where it gives none; `task` is "" until it is known. `references` are the right answers:
     texts, a class, the letter of an option, boxes as text, or ids of what should be retrieved. `labels` are the
     classes to choose from, `options` the texts of A, B, C ...; `meta` holds what else a format gives:
-    "size" (width, height) in pixels, "answerable", "split", "name" of the dataset's own task.
+    "size" (width, height) in pixels, "answerable", "paths" and "item_paths" (hierarchical labels of a query and of the
+    items by id, each a tuple from the widest to the narrowest), "split", "name" of the dataset's own task, and for the
+    task "check" the "check" of `rsrag.evaluation.checks`.
     """
 
     id: str = ""
@@ -45,7 +47,8 @@ class Prediction:
     """What was answered: `text`, or for retrieval the ids in `ranking`, best first.
 
     `declined` and `confidence` are known where the file says so; `evidence` maps the numbers that the text cites to
-    the texts they stand for. `cited` is the answer with its markers where `text` is without them.
+    the texts they stand for. `cited` is the answer with its markers where `text` is without them, and `subjects` are
+    those of the evidence that it cites.
     """
 
     text: str = ""
@@ -54,6 +57,7 @@ class Prediction:
     confidence: float | None = None
     evidence: Mapping[str, str] = field(default_factory=dict)
     cited: str = ""
+    subjects: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

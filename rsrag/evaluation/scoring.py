@@ -10,6 +10,7 @@ from ..errors import UsageError
 from . import conventions
 from .alignment import Aligned, align
 from .answers import abstention_scores, grounding_scores
+from .checks import check_scores
 from .conventions import Convention
 from .formats import load
 from .metrics import labels
@@ -136,6 +137,8 @@ def _scores(
 ) -> tuple[dict[str, Score], dict[str, float], list[str]]:
     notes: list[str] = []
     per_class: dict[str, float] = {}
+    if task == "check":
+        return check_scores(samples, answers), per_class, notes
     if options.convention == "rsrag-paper":
         if task == "classify":
             said = [a.text.strip().lower() for a in answers]

@@ -62,7 +62,7 @@ class SearchCache:
     def _read(self, data: bytes) -> list[Hit] | None:
         lines = json.loads(zlib.decompress(data))
         ids = json.dumps([line[0] for line in lines])
-        chunks = {c.id: c for c in self._kb.catalog.chunks("c.id IN (SELECT value FROM json_each(?))", (ids,))}
+        chunks = {c.id: c for c in self._kb.catalog.chunks.where("c.id IN (SELECT value FROM json_each(?))", (ids,))}
         if any(line[0] not in chunks for line in lines):
             return None
         return [

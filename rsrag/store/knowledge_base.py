@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,16 +12,19 @@ from typing import TYPE_CHECKING, Any
 from ..errors import StoreError, UsageError
 from ..plugins import Plugins
 from ..types import Chunk, IngestReport, PathLike
-from .catalog import Catalog, StoredSource, damaged
-from .index import IndexDamaged, VectorIndex
+from . import erasure
+from .catalog import Catalog, StoredSource
+from .filesystem import warn_of_network
+from .index import IndexDamaged
+from .indexes import index_of
 from .lock import WriterLock
+from .mending import mend, settle_on_open
 from .portable import export
 from .portable_in import import_
-from .rebuild import compare, rebuild
+from .rebuild import rebuild
 from .roots import resolve
 from .search import Searches
 from .snapshots import Snapshot, before_change, keep_preview, take
-from .soundness import index_damage, pages_damage
 from .spaces import SPACES, Spaces
 from .verify import Verdict, verify
 
@@ -30,8 +32,7 @@ if TYPE_CHECKING:
     from langchain_core.retrievers import BaseRetriever
 
     from ..interfaces import Encoder, TextEncoder
-
-log = logging.getLogger("rsrag")
+    from ..reencode import Reencoded
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,7 @@ class StoreInfo:
     facts: int
     spaces: tuple[tuple[str, str, int, int], ...]  # name, encoder id, dim, vectors
     settled: bool
+    index: str  # the folder of the vector index, or its server and id there
 
 
 class KnowledgeBase(Searches):
@@ -53,6 +55,8 @@ class KnowledgeBase(Searches):
     `encoder` maps images and texts into one space (default: what the store was made with, else "starter");
     `text_encoder` compares texts with texts (default: the encoder's own text side where it was trained for that,
     else "starter"). Both are names or instances. `wait` is how many seconds a second writer waits for the first.
+    `store` is the address of a Chroma server that holds the vectors of a new knowledge base, `store_token_env` the
+    environment variable with its token; see `rsrag.store.indexes.index_of`.
     Safe to use from several threads. Raises `StoreError` when the folder holds something else or was made with
     other weights.
     """
@@ -67,6 +71,8 @@ class KnowledgeBase(Searches):
         create: bool = True,
         wait: float = 30.0,
         encoder_options: dict[str, Any] | None = None,
+        store: str = "",
+        store_token_env: str = "",
     ) -> None:
         self.path = Path(path).expanduser().absolute()
         self.plugins = plugins or Plugins()
@@ -79,15 +85,15 @@ class KnowledgeBase(Searches):
                     f"the folder {self.path} cannot be made ({error.strerror}).", "Choose one that you can write to."
                 ) from error
         self.catalog = Catalog(self.path / "catalog.sqlite", create=create)
-        self.index = VectorIndex(self.path / self.catalog.index_folder())
-        self.spaces = Spaces(self.catalog, self.plugins, encoder, text_encoder, encoder_options, self.path)
-        super().__init__()
-        if encoder is not None or text_encoder is not None:
-            self.spaces.check()
         try:
-            self._settle_on_open()
+            self.index = index_of(self.catalog, store, store_token_env)
+            self.spaces = Spaces(self.catalog, self.plugins, encoder, text_encoder, encoder_options, self.path)
+            super().__init__()
+            if encoder is not None or text_encoder is not None:
+                self.spaces.check()
+            settle_on_open(self)
         except BaseException:
-            self.close()
+            self.catalog.close()
             raise
 
     def __enter__(self) -> KnowledgeBase:
@@ -150,6 +156,7 @@ class KnowledgeBase(Searches):
         """The right to write. Waits up to `self.wait` seconds for another writer, then sees what that one wrote:
         a Chroma client from before would write over it."""
         with WriterLock(self.path / "writer.lock", self.wait):
+            warn_of_network(self.path)
             self._refresh()
             yield
 
@@ -172,57 +179,22 @@ class KnowledgeBase(Searches):
         import numpy as np
 
         for space in SPACES:
-            while rows := self.catalog.pending(space, 2048):
+            while rows := self.catalog.outbox.pending(space, 2048):
                 self.index.put(space, [digest for _, digest, _ in rows], np.stack([vector for *_, vector in rows]))
-                self.catalog.mark_indexed([rowid for rowid, *_ in rows])
-            if gone := self.catalog.departed(space):
+                self.catalog.outbox.mark_sent([rowid for rowid, *_ in rows])
+            if gone := self.catalog.outbox.departed(space):
                 self.index.remove(space, gone)
                 if space == "images":
                     self.drop_previews(gone)
-                self.catalog.forget_departed(space, gone)
+                self.catalog.outbox.forget(space, gone)
 
     def drop_previews(self, hashes: Sequence[str]) -> None:
         """Remove the previews of images that are gone, as far as no snapshot needs them."""
         for digest in hashes:
             keep_preview(self.path, self.preview_path(digest))
 
-    def _settle_on_open(self) -> None:
-        """Finish what an interrupted run left, and mend a damaged index, unless somebody is writing now."""
-        if self.catalog.read_only:
-            return
-        lock_file = self.path / "writer.lock"
-        abandoned = lock_file.exists() and lock_file.stat().st_size > 0
-        indexed = bool(self.catalog.count("(SELECT 1 FROM vectors WHERE indexed LIMIT 1)"))
-        why = index_damage(self.index.path) if indexed else ""
-        if not (abandoned or why or self.catalog.meta("compare") or not self.catalog.is_settled()):
-            return
-        lock = WriterLock(lock_file, 0)
-        if not lock.try_acquire():
-            return  # whoever writes does it
-        try:
-            self._refresh()
-            if lock.abandoned and (pages := pages_damage(self.catalog.db)):
-                raise damaged(self.catalog.path, f"is damaged ({pages})")
-            self.catalog.retire()
-            if why and (why := index_damage(self.index.path)):
-                self._mend(IndexDamaged(f"the vector index {self.index.path} {why}."))
-            elif lock.abandoned or self.catalog.meta("compare"):
-                compare(self)
-            else:
-                self.settle()
-        finally:
-            lock.release()
-
     def _mend(self, error: IndexDamaged) -> None:
-        """Make the index anew where it is still the one that failed, and say so in one line."""
-        if self.catalog.read_only:
-            raise error
-        failed = self.index.path
-        with self.writer():
-            if self.path / self.catalog.index_folder() == failed:
-                log.warning("%s It is made anew from the catalog.", error.message)
-                self.catalog.retire()
-                rebuild(self)
+        mend(self, error)
 
     def rebuild(self, progress: Callable[[int, int | None, str], None] | None = None) -> int:
         """Make the vector index anew from the catalog, embedding nothing; returns the number of vectors.
@@ -230,8 +202,27 @@ class KnowledgeBase(Searches):
         Readers keep the old index until the new one is whole. An interrupted run is resumed by doing it again.
         """
         with self.writer():
-            self.catalog.retire()
+            self.catalog.vectors.retire()
             return rebuild(self, progress)
+
+    def reencode(
+        self,
+        encoder: str | Encoder | None = None,
+        text_encoder: str | TextEncoder | None = None,
+        *,
+        skip_missing: bool = False,
+        progress: Callable[[int, int | None, str], None] | None = None,
+    ) -> Reencoded:
+        """Make the vectors anew with other encoders, or with newer weights of the same; see `rsrag.reencode`.
+
+        Searches go on with the old vectors until the new ones are complete; then everybody changes over at once, and
+        the old ones are removed. Interrupted, it goes on where it was. An image is encoded from its original, else
+        from its preview. Raises `UsageError`, before anything is encoded, where neither is there; `skip_missing` takes
+        such images out of the store instead.
+        """
+        from ..reencode import reencode
+
+        return reencode(self, encoder, text_encoder, skip_missing=skip_missing, progress=progress)
 
     def snapshot(self, name: str) -> Snapshot:
         """Keep a copy of the catalog under a name; see `rsrag.store.snapshots`."""
@@ -257,16 +248,18 @@ class KnowledgeBase(Searches):
         """Compare catalog, vector index and previews; see `rsrag.store.verify.verify`."""
         return verify(self, repair=repair, samples=samples)
 
-    def delete(self, source: str) -> int:
-        """Remove a source with everything that came from it; returns the number of records removed."""
+    def delete(self, source: str, progress: Callable[[int, int | None, str], None] | None = None) -> int:
+        """Remove a source with everything that came from it; returns the number of records removed.
+
+        It is gone from every file, automatic backups included; see `rsrag.store.erasure`. What keeps it all the same
+        (a snapshot with a name) is told. Interrupted, the next opening goes on.
+        """
         if source not in {s.name for s in self.catalog.sources()}:
             names = ", ".join(s.name for s in self.catalog.sources()) or "none"
             raise UsageError(f"there is no source called '{source}'.", f"There are: {names}.")
         with self.writer():
-            self.before_change()
-            count = self.catalog.remove_source(source)
-            self.catalog.retire()
-            self.settle()
+            count = erasure.begin(self, source)
+            erasure.finish(self, progress)
             self.spaces.learn_nulls()
         return count
 
@@ -274,9 +267,9 @@ class KnowledgeBase(Searches):
 
     def get(self, id: str) -> Chunk | None:
         """A chunk by its id or by an unambiguous beginning of it (at least 6 characters)."""
-        found = self.catalog.chunks("c.id = ?", (id,))
+        found = self.catalog.chunks.where("c.id = ?", (id,))
         if not found and len(id) >= 6 and re.fullmatch(r"[0-9a-f]+", id):
-            found = self.catalog.chunks("c.id >= ? AND c.id < ?", (id, id + "g"), "LIMIT 2")
+            found = self.catalog.chunks.where("c.id >= ? AND c.id < ?", (id, id + "g"), "LIMIT 2")
         return found[0] if len(found) == 1 else None
 
     def sources(self) -> list[StoredSource]:
@@ -284,7 +277,7 @@ class KnowledgeBase(Searches):
         return self.catalog.sources()
 
     def info(self) -> StoreInfo:
-        counts = self.catalog.space_counts()
+        counts = self.catalog.vectors.counts()
         return StoreInfo(
             self.path,
             tuple(self.catalog.sources()),
@@ -292,7 +285,8 @@ class KnowledgeBase(Searches):
             len(self),
             self.catalog.count("facts"),
             tuple((n, v[0], v[2], counts.get(n, 0)) for n, v in self.catalog.spaces().items()),
-            self.catalog.is_settled(),
+            self.catalog.outbox.is_settled(),
+            self.index.where,
         )
 
     def preview_path(self, content_hash: str) -> Path:

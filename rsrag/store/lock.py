@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 import threading
@@ -12,6 +11,7 @@ from types import TracebackType
 from typing import ClassVar
 
 from ..errors import StoreError
+from .filesystem import try_lock
 
 log = logging.getLogger("rsrag")
 
@@ -20,7 +20,7 @@ class WriterLock:
     """The right to write into one store, across processes and threads.
 
     A context manager; re-entrant within a thread. Waits up to `wait` seconds, says once that it waits, then
-    raises `StoreError` naming the process that holds it.
+    raises `StoreError` naming the process that holds it; at once where the filesystem has no locks that exclude.
     """
 
     _threads: ClassVar[dict[Path, threading.RLock]] = {}
@@ -58,11 +58,14 @@ class WriterLock:
                     f"{self.path.parent} cannot be written to ({error.strerror}).",
                     "Check its permissions, or use another knowledge base with --kb.",
                 ) from error
+            taken = False
             try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                os.close(descriptor)
-                self._thread.release()
+                taken = try_lock(descriptor, self.path)
+            finally:
+                if not taken:
+                    os.close(descriptor)
+                    self._thread.release()
+            if not taken:
                 return False
             try:
                 self.abandoned = os.fstat(descriptor).st_size > 0

@@ -10,8 +10,9 @@ from typing import Final
 from ..seasons import bits_of, turned
 from ..types import BBox
 from .filters import as_number
+from .lexical import put_acronyms
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 
 def migrate(db: sqlite3.Connection, version: int) -> None:
@@ -64,4 +65,31 @@ def _to_2(db: sqlite3.Connection) -> None:
         db.execute(statement)
 
 
-_STEPS: Final[Mapping[int, Callable[[sqlite3.Connection], None]]] = {1: _to_2}
+def _to_3(db: sqlite3.Connection) -> None:
+    """Acronyms, and a column of words for the terms that a model gives a text."""
+    for statement in (
+        """CREATE TABLE acronyms (
+               name TEXT NOT NULL, other TEXT NOT NULL, record INTEGER NOT NULL REFERENCES records (rowid),
+               PRIMARY KEY (name, other, record)
+           ) WITHOUT ROWID""",
+        "CREATE INDEX acronyms_record ON acronyms (record)",
+        "CREATE TABLE terms (content_hash TEXT PRIMARY KEY, terms TEXT NOT NULL, model TEXT NOT NULL) WITHOUT ROWID",
+        "DROP TABLE words",
+        "DROP VIEW chunk_words",
+        """CREATE VIEW chunk_words AS
+               SELECT c.rowid AS rowid, r.title AS title, r.aliases AS aliases, c.heading || ' ' || c.text AS text,
+                   coalesce(t.terms, '') AS terms
+               FROM chunks c JOIN records r ON r.rowid = c.record LEFT JOIN terms t ON t.content_hash = c.content_hash
+               WHERE r.vectors""",
+        """CREATE VIRTUAL TABLE words USING fts5 (
+               title, aliases, text, terms, content = 'chunk_words',
+               tokenize = "porter unicode61 remove_diacritics 2"
+           )""",
+        "INSERT INTO words (words) VALUES ('rebuild')",
+    ):
+        db.execute(statement)
+    for (record,) in db.execute("SELECT rowid FROM records WHERE vectors").fetchall():
+        put_acronyms(db, record)
+
+
+_STEPS: Final[Mapping[int, Callable[[sqlite3.Connection], None]]] = {1: _to_2, 2: _to_3}

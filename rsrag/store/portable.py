@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from datetime import UTC, datetime
@@ -22,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import StoreError, UsageError
+from .filesystem import require_room, size_of
 from .spaces import SPACES
 
 if TYPE_CHECKING:
@@ -53,6 +55,9 @@ def export(
     names = kb.catalog.source_names()
     if unknown := [name for name in sources or () if name not in names]:
         raise UsageError(f"there is no source called '{unknown[0]}'.", f"There are: {', '.join(names) or 'none'}.")
+    # The vectors once, and what belongs to them; the previews, unless only some sources are asked for.
+    previews = 0 if sources else size_of(kb.path / "previews")
+    require_room(folder.parent, kb.catalog.path.stat().st_size + previews, "the export")
     partial = folder.with_name(folder.name + ".part")
     shutil.rmtree(partial, ignore_errors=True)
     try:
@@ -80,14 +85,17 @@ def _write(kb: KnowledgeBase, folder: Path, sources: list[str], progress: Progre
     total = db.execute(f"SELECT count(*) FROM records WHERE source IN ({marks})", sources).fetchone()[0]
 
     def records() -> Iterator[dict[str, Any]]:
-        order = f"SELECT rowid, {','.join(RECORD)} FROM records WHERE source IN ({marks}) ORDER BY source, id"
-        for rowid, *row in db.execute(order, sources):
+        # One walk over records, chunks and facts side by side, all in the order of the records.
+        chunks = _of_records(db, "chunks", CHUNK, "x.kind, x.part, x.ordinal, x.id", marks, sources)
+        facts = _of_records(db, "facts", FACT, "x.rowid", marks, sources)
+        order = f"""SELECT r.rowid, {",".join(f"r.{column}" for column in RECORD)},
+                        (SELECT wkb FROM footprints WHERE record = r.rowid),
+                        (SELECT max(weight) FROM names WHERE record = r.rowid)
+                    FROM records r WHERE r.source IN ({marks}) ORDER BY r.source, r.id"""
+        for rowid, *row, outline, weight in db.execute(order, sources):
             record = dict(zip(RECORD, row, strict=True))
-            record["chunks"] = _rows(kb, "chunks", CHUNK, rowid, "kind, part, ordinal, id")
-            record["facts"] = _rows(kb, "facts", FACT, rowid, "rowid")
-            outline = db.execute("SELECT wkb FROM footprints WHERE record = ?", (rowid,)).fetchone()
-            record["footprint"] = outline[0].hex() if outline else None
-            record["weight"] = db.execute("SELECT max(weight) FROM names WHERE record = ?", (rowid,)).fetchone()[0]
+            record |= {"chunks": chunks(rowid), "facts": facts(rowid)}
+            record |= {"footprint": outline.hex() if outline else None, "weight": weight}
             counts["records"] += 1
             counts["chunks"] += len(record["chunks"])
             if progress and (counts["records"] % 500 == 0 or counts["records"] == total):
@@ -99,9 +107,10 @@ def _write(kb: KnowledgeBase, folder: Path, sources: list[str], progress: Progre
                  WHERE r.source IN ({marks}))"""
     spaces = {}
     for name, (encoder, spec, dim, nulls) in kb.catalog.spaces().items():
-        query = f"SELECT content_hash FROM vectors WHERE space = ? AND content_hash {wanted} ORDER BY content_hash"
-        hashes = [row[0] for row in db.execute(query, (name, *sources))]
-        _write_vectors(kb, folder / "vectors", name, hashes, dim)
+        held = f"FROM vectors WHERE space = ? AND content_hash {wanted} ORDER BY content_hash"
+        hashes = [row[0] for row in db.execute(f"SELECT content_hash {held}", (name, *sources))]
+        rows = db.execute(f"SELECT vector {held}", (name, *sources))
+        _write_vectors(folder / "vectors", name, hashes, rows, dim)
         counts["vectors"] += len(hashes)
         spaces[name] = {"encoder": encoder, "spec": spec, "dim": dim, "nulls": nulls, "vectors": len(hashes)}
     query = f"SELECT DISTINCT content_hash FROM chunks WHERE kind = 'image' AND content_hash {wanted}"
@@ -123,20 +132,37 @@ def _write(kb: KnowledgeBase, folder: Path, sources: list[str], progress: Progre
     return counts
 
 
-def _rows(kb: KnowledgeBase, table: str, columns: Sequence[str], record: int, order: str) -> list[dict[str, Any]]:
-    rows = kb.catalog.db.execute(
-        f"SELECT {','.join(columns)} FROM {table} WHERE record = ? ORDER BY {order}", (record,)
+def _of_records(
+    db: sqlite3.Connection, table: str, columns: Sequence[str], order: str, marks: str, sources: Sequence[str]
+) -> Callable[[int], list[dict[str, Any]]]:
+    """A function that gives the rows of a record, called for every record in the order of source and id."""
+    rows = db.execute(
+        f"""SELECT x.record, {",".join(f"x.{column}" for column in columns)}
+            FROM records r CROSS JOIN {table} x ON x.record = r.rowid
+            WHERE r.source IN ({marks}) ORDER BY r.source, r.id, {order}""",
+        sources,
     )
-    return [dict(zip(columns, row, strict=True)) for row in rows]
+    ahead = next(rows, None)
+
+    def of(record: int) -> list[dict[str, Any]]:
+        nonlocal ahead
+        found = []
+        while ahead is not None and ahead[0] == record:
+            found.append(dict(zip(columns, ahead[1:], strict=True)))
+            ahead = next(rows, None)
+        return found
+
+    return of
 
 
 def _write_lines(path: Path, items: Iterator[dict[str, Any]]) -> None:
+    encode = json.JSONEncoder(ensure_ascii=False, sort_keys=True).encode
     with path.open("w", encoding="utf-8", newline="\n") as stream:
         for item in items:
-            stream.write(json.dumps(item, ensure_ascii=False, sort_keys=True) + "\n")
+            stream.write(encode(item) + "\n")
 
 
-def _write_vectors(kb: KnowledgeBase, folder: Path, space: str, hashes: list[str], dim: int) -> None:
+def _write_vectors(folder: Path, space: str, hashes: list[str], vectors: sqlite3.Cursor, dim: int) -> None:
     import numpy as np
 
     (folder / f"{space}.txt").write_text("".join(f"{digest}\n" for digest in hashes), encoding="ascii")
@@ -145,9 +171,8 @@ def _write_vectors(kb: KnowledgeBase, folder: Path, space: str, hashes: list[str
         return
     rows = np.lib.format.open_memmap(folder / f"{space}.npy", "w+", np.float32, (len(hashes), dim))
     for start in range(0, len(hashes), ROWS):
-        part = hashes[start : start + ROWS]
-        found = kb.catalog.vectors(space, part)
-        rows[start : start + len(part)] = np.stack([found[digest] for digest in part])
+        part = b"".join(blob for (blob,) in vectors.fetchmany(ROWS))
+        rows[start : start + ROWS] = np.frombuffer(part, np.float32).reshape(-1, dim)
     rows.flush()
 
 

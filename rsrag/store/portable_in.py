@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import sqlite3
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import StoreError, UsageError
+from . import lexical
+from .filesystem import write_whole
 from .filters import as_number, facet_values
 from .portable import CHUNK, FACT, FORMAT, RECORD, SOURCE, Progress, _sha256
 from .spaces import SPACES
@@ -51,7 +52,7 @@ def import_(kb: KnowledgeBase, folder: Path, progress: Progress | None = None) -
                 "What came before it is kept; export it again where it comes from.",
             ) from error
         finally:
-            kb.catalog.retire()
+            kb.catalog.vectors.retire()
             kb.settle()
         kb.spaces.learn_nulls()
     return counts
@@ -147,7 +148,7 @@ def _merge(
         _check_record(record)
         source = record["source"]
         if source not in versions:
-            versions[source] = kb.catalog.versions(source)
+            versions[source] = kb.catalog.records.versions(source)
         known = versions[source].get(record["id"])
         if known == record["version"]:
             counts["unchanged"] += 1
@@ -186,12 +187,10 @@ def _put(
     for digest in hashes:
         given, place = folder / "previews" / f"{digest}.jpg", kb.preview_path(digest)
         if given.exists() and not place.exists():
-            place.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(given, place.with_suffix(".part"))
-            place.with_suffix(".part").replace(place)
+            write_whole(place, given.read_bytes())
     with kb.catalog.write() as db:
         for record in batch:
-            kb.catalog.drop_records(db, "source = ? AND id = ?", (record["source"], record["id"]))
+            kb.catalog.records.drop(db, "source = ? AND id = ?", (record["source"], record["id"]))
             _insert(db, record)
         for space, (places, rows) in vectors.items():
             new = [(space, digest, rows[places[digest]].tobytes()) for digest in sorted(hashes) if digest in places]
@@ -213,11 +212,7 @@ def _insert(db: sqlite3.Connection, record: dict[str, Any]) -> None:
             f"INSERT INTO {table} (record,{','.join(columns)}) VALUES (?,{','.join('?' * len(columns))})",
             [(rowid, *(row[column] for column in columns)) for row in rows],
         )
-    db.execute(
-        """INSERT INTO words (rowid, title, aliases, text) SELECT rowid, title, aliases, text FROM chunk_words
-           WHERE rowid IN (SELECT rowid FROM chunks WHERE record = ?)""",
-        (rowid,),
-    )
+    lexical.put(db, rowid)
     aliases = record["aliases"].split(" | ") if record["aliases"] else []
     weight = record["weight"] or 0.0
     db.executemany(

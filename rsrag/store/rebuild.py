@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import re
-import shutil
 from collections.abc import Callable
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from ..errors import StoreError
-from .index import IndexDamaged, VectorIndex
+from .filesystem import require_room
+from .index import IndexDamaged, VectorIndex, number_of
 from .spaces import SPACES
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from .knowledge_base import KnowledgeBase
 
 Progress = Callable[[int, int | None, str], None]
 
 ROWS = 2048
-_FOLDER = re.compile(r"chroma(?:-(\d+))?")
 
 
 def compare(kb: KnowledgeBase) -> tuple[int, int]:
@@ -26,15 +26,17 @@ def compare(kb: KnowledgeBase) -> tuple[int, int]:
 
     The caller holds `kb.writer()`. Costs a list of ids, not of vectors.
     """
+    if kb.catalog.meta("compare") == "nothing":  # other encoders made what is in the index
+        return rebuild(kb), 0
     given = taken = 0
     try:
         for space in SPACES:
-            present = kb.index.ids(space) if kb.index.path.exists() else set()
-            missing, extra = kb.catalog.compare_again(space, present)
+            present = kb.index.ids(space) if kb.index.exists() else set()
+            missing, extra = kb.catalog.outbox.compare(space, present)
             given, taken = given + missing, taken + extra
     except IndexDamaged as error:
         kb._mend(error)
-        return sum(kb.catalog.space_counts().values()), 0
+        return sum(kb.catalog.vectors.counts().values()), 0
     kb.settle()
     with kb.catalog.write() as db:
         db.execute("DELETE FROM meta WHERE key = 'compare'")
@@ -47,39 +49,47 @@ def rebuild(kb: KnowledgeBase, progress: Progress | None = None) -> int:
     The caller holds `kb.writer()`. What an interrupted run has put into the new folder is kept if it is sound. Raises
     `StoreError` when the new index does not hold what the catalog holds; the old one then stays.
     """
-    present = kb.catalog.index_folder()
-    number = _FOLDER.fullmatch(present)
-    folder = f"chroma-{int((number and number[1]) or 1) + 1}"
-    _tidy(kb.path, {present, folder})
-    fresh = VectorIndex(kb.path / folder)
+    present = kb.catalog.outbox.index_name()
+    name = f"chroma-{number_of(present) + 1}"
+    kb.index.keep_only({present, name})
+    fresh = kb.index.beside(name)
+    counts, dims = kb.catalog.vectors.counts(), {space: about[2] for space, about in kb.catalog.spaces().items()}
+    size = sum(fresh.bytes_for(count, dims[space]) for space, count in counts.items())
+    require_room(kb.path, size, "the new vector index")
     try:
         try:
-            total = _fill(kb, fresh, progress)
+            total = fill(kb, fresh, progress, kb.catalog.vectors)
         except IndexDamaged:
-            if not fresh.path.exists():
+            if not fresh.exists():
                 raise
-            fresh.close()  # what the interrupted run left is not sound
-            shutil.rmtree(fresh.path)
-            total = _fill(kb, fresh, progress)
+            fresh.discard()  # what the interrupted run left is not sound
+            total = fill(kb, fresh, progress, kb.catalog.vectors)
     finally:
         fresh.close()
-    kb.drop_previews(kb.catalog.departed("images"))
-    kb.catalog.use_index(folder)
+    kb.drop_previews(kb.catalog.outbox.departed("images"))
+    kb.catalog.outbox.use_index(name)
     kb._refresh()
-    _tidy(kb.path, {folder})
+    kb.index.keep_only({name})
     return total
 
 
-def _fill(kb: KnowledgeBase, fresh: VectorIndex, progress: Progress | None) -> int:
+class Rows(Protocol):
+    """Where the vectors are read from; see `Vectors`."""
+
+    def counts(self) -> dict[str, int]: ...
+    def after(self, space: str, after: int, limit: int) -> list[tuple[int, str, NDArray[np.float32]]]: ...
+
+
+def fill(kb: KnowledgeBase, fresh: VectorIndex, progress: Progress | None, vectors: Rows) -> int:
+    """Make `fresh` hold `vectors` and nothing else; returns how many. What it has already is not written again."""
     import numpy as np
 
-    counts = kb.catalog.space_counts()
-    total, done = sum(counts.values()), 0
+    total, done = sum(vectors.counts().values()), 0
     for space in SPACES:
-        present = fresh.ids(space) if fresh.path.exists() else set()
+        present = fresh.ids(space) if fresh.exists() else set()
         wanted: set[str] = set()
         after = 0
-        while rows := kb.catalog.rows_after(space, after, ROWS):
+        while rows := vectors.after(space, after, ROWS):
             after = rows[-1][0]
             wanted.update(digest for _, digest, _ in rows)
             lacking = [(digest, vector) for _, digest, vector in rows if digest not in present]
@@ -96,10 +106,3 @@ def _fill(kb: KnowledgeBase, fresh: VectorIndex, progress: Progress | None) -> i
                 "The old one stays in use; check that the disk is not full and run `rsrag kb rebuild` again.",
             )
     return total
-
-
-def _tidy(path: Path, keep: set[str]) -> None:
-    """Remove the folders of indexes that nobody uses any more."""
-    for folder in path.glob("chroma*"):
-        if _FOLDER.fullmatch(folder.name) and folder.name not in keep:
-            shutil.rmtree(folder, ignore_errors=True)

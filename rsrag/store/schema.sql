@@ -62,6 +62,16 @@ CREATE TABLE names (
 ) WITHOUT ROWID;
 CREATE INDEX names_record ON names (record);
 
+-- Short names and what they stand for, as records tell it, folded and each way: "ndvi", "normalized difference ...".
+CREATE TABLE acronyms (
+    name TEXT NOT NULL, other TEXT NOT NULL, record INTEGER NOT NULL REFERENCES records (rowid),
+    PRIMARY KEY (name, other, record)
+) WITHOUT ROWID;
+CREATE INDEX acronyms_record ON acronyms (record);
+
+-- Key concepts and topics that a model gave a text: further words by which it is found.
+CREATE TABLE terms (content_hash TEXT PRIMARY KEY, terms TEXT NOT NULL, model TEXT NOT NULL) WITHOUT ROWID;
+
 -- float32 rows. `indexed` is 0 until Chroma has acknowledged the row; such rows are sent again on the next open.
 CREATE TABLE vectors (
     rowid INTEGER PRIMARY KEY, space TEXT NOT NULL, content_hash TEXT NOT NULL, vector BLOB NOT NULL,
@@ -83,8 +93,10 @@ CREATE TABLE footprints (record INTEGER PRIMARY KEY REFERENCES records (rowid), 
 
 -- A gazetteer's entries (records without vectors) are found by whole names, not by words.
 CREATE VIEW chunk_words AS
-    SELECT c.rowid AS rowid, r.title AS title, r.aliases AS aliases, c.heading || ' ' || c.text AS text
-    FROM chunks c JOIN records r ON r.rowid = c.record WHERE r.vectors;
+    SELECT c.rowid AS rowid, r.title AS title, r.aliases AS aliases, c.heading || ' ' || c.text AS text,
+        coalesce(t.terms, '') AS terms
+    FROM chunks c JOIN records r ON r.rowid = c.record LEFT JOIN terms t ON t.content_hash = c.content_hash
+    WHERE r.vectors;
 CREATE VIRTUAL TABLE words USING fts5 (
-    title, aliases, text, content = 'chunk_words', tokenize = "porter unicode61 remove_diacritics 2"
+    title, aliases, text, terms, content = 'chunk_words', tokenize = "porter unicode61 remove_diacritics 2"
 );

@@ -17,10 +17,11 @@ from ..types import Chunk, Fact, Filter, Hit, Query, Scene
 from .catalog import Catalog
 from .filters import Condition, condition
 from .index import ExactIndex, IndexDamaged, VectorIndex
+from .lexical import others
 from .nearness import grown, kilometres
 from .places import beside_box, touching_circle, touching_polygon
 from .spaces import KIND, Space, Spaces
-from .words import longest, match_expression, possible_names
+from .words import fold, longest, match_expression, possible_acronyms, possible_names
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,8 +41,9 @@ MOST_OF_ONE = 8
 
 _REMEMBERED_QUERIES = 64
 _REMEMBERED_SEARCHES = 16
+_FEW_PASSAGES = 3  # that use a town's name: it is no common word
+_REMEMBERED_SENTENCES = 8192
 _REMEMBERED_PLACES = 4
-_LEAST_DEPTH = 50
 
 
 class Searches:
@@ -56,6 +58,7 @@ class Searches:
         self._remembered: OrderedDict[tuple[Any, ...], NDArray[np.float32]] = OrderedDict()
         self._searched: OrderedDict[tuple[Any, ...], tuple[int, list[tuple[Chunk, float]]]] = OrderedDict()
         self._places: OrderedDict[tuple[Any, ...], tuple[tuple[int, ...] | None, tuple[int, ...]]] = OrderedDict()
+        self._sentences: OrderedDict[tuple[str, str], NDArray[np.float32]] = OrderedDict()
         self._lock = threading.RLock()
         self._small: dict[str, tuple[int, ExactIndex | None]] = {}
 
@@ -106,7 +109,10 @@ class Searches:
         null = self.spaces.null(space, by)
         if self._exact(space) is None:
             self.index.prepare()
+        maker = self.spaces.maker(space)
         near = self._near_chunks(query, space, self._query_vectors(query, space, by), k)
+        if self.spaces.maker(space) != maker:  # all was encoded anew between the question's encoding and its search
+            return self.search_vectors(query, space, by, k, lane)
         return [
             Hit(chunk, cosine, {lane: (rank, cosine)}, z_score(cosine, null))
             for rank, (chunk, cosine) in enumerate(near[:k], 1)
@@ -125,14 +131,13 @@ class Searches:
             depth, known = self._searched.get(key, (0, []))
         if depth >= k:
             return known
-        k = max(k, _LEAST_DEPTH)
         best: dict[str, float] = {}
         for vector in vectors:
             for digest, cosine in self._surely_nearest(space, vector, k, where):
                 if cosine > best.get(digest, -2.0):
                     best[digest] = cosine
         order = sorted(best, key=lambda d: (-best[d], d))
-        chunks = self.catalog.chunks_by_hash(order, KIND[space], where)
+        chunks = self.catalog.chunks.by_hash(order, KIND[space], where)
         found = [(chunk, best[digest]) for digest in order for chunk in chunks.get(digest, ())]
         with self._lock:
             self._searched[key] = (k, found)
@@ -145,21 +150,22 @@ class Searches:
     ) -> list[tuple[str, float]]:
         """`_nearest`, by an index that is sound, and that was not replaced meanwhile: an old one's files are removed,
         and what it then finds is nothing at all."""
-        mended = False
-        while True:
-            used = self.index.path.name
+        mended, maker = False, self.spaces.maker(space)
+        while self.spaces.maker(space) == maker:
+            used = self.index.name
             try:
                 found = self._nearest(space, vector, k, where)
-            except IndexDamaged as error:
-                if used == self.catalog.index_folder():
-                    if mended:
+            except (IndexDamaged, ValueError) as error:  # vectors of other lengths are a `ValueError` in memory
+                if used == self.catalog.outbox.index_name():
+                    if mended or not isinstance(error, IndexDamaged):
                         raise
                     self._mend(error)
                     mended = True
             else:
-                if used == self.catalog.index_folder():
+                if used == self.catalog.outbox.index_name():
                     return found
             self._refresh()
+        return []
 
     def _nearest(self, space: Space, vector: NDArray[np.float32], k: int, where: Condition) -> list[tuple[str, float]]:
         import numpy as np
@@ -168,28 +174,28 @@ class Searches:
         if exact is None and not self.catalog.db.execute("SELECT 1 FROM vectors WHERE space = ?", (space,)).fetchone():
             return []
         if exact is not None:
-            wanted = None if where.is_trivial else self.catalog.hashes(KIND[space], where)
+            wanted = None if where.is_trivial else self.catalog.chunks.hashes(KIND[space], where)
             return exact.query(vector, k, wanted)
         if where.is_trivial:
             return self.index.query(space, vector, k)
-        if self.catalog.count_chunks(where, KIND[space], FILTER_BY_IDS + 1) <= FILTER_BY_IDS:
+        if self.catalog.chunks.count(where, KIND[space], FILTER_BY_IDS + 1) <= FILTER_BY_IDS:
             # Chroma takes longer to look among ids, and the longer the fewer they are; here none is missed.
-            stored = self.catalog.vectors(space, self.catalog.hashes(KIND[space], where))
+            stored = self.catalog.vectors.of(space, self.catalog.chunks.hashes(KIND[space], where))
             return ExactIndex(list(stored), np.array([*stored.values()], np.float32)).query(vector, k) if stored else []
         # Too many to list: fetch more and drop, until enough survive or everything was seen.
         total, fetch = self.index.count(space), 4 * k
         while True:
             hits = self.index.query(space, vector, min(fetch, total))
-            kept = self.catalog.hashes_among([d for d, _ in hits], KIND[space], where)
+            kept = self.catalog.chunks.hashes_among([d for d, _ in hits], KIND[space], where)
             if len(kept) >= k or fetch >= total:
                 return [(d, c) for d, c in hits if d in kept][:k]
             fetch = max(4 * fetch, fetch * 2 * k // (len(kept) + 1))
 
     def search_text(self, query: Query, k: int, lane: str = "words") -> list[Hit]:
         """The `k` passages (and, in a search, the `k` images) that use the question's rarer words, by bm25 over title,
-        aliases and text."""
+        aliases, text and terms; "NDVI" also finds the texts that write it out, and the other way round."""
         self._refresh()
-        expression = match_expression(query.text)
+        expression = match_expression(query.text, others(self.catalog.db, possible_acronyms(query.text)))
         if not expression:
             return []
         where = self.condition(query.where, query.exclude)
@@ -197,7 +203,7 @@ class Searches:
         # Ranked apart: a thousand pictures of one title must not hide a passage. An answer rests on passages; whoever
         # searches also means the names of files.
         for kind in ("text", "image") if query.task == "search" else ("text",):
-            for rank, (chunk, score) in enumerate(self.catalog.search_words(expression, kind, where, k), 1):
+            for rank, (chunk, score) in enumerate(self.catalog.chunks.matching(expression, kind, where, k), 1):
                 hits.append(Hit(chunk, score, {lane: (rank, score)}))
         return hits
 
@@ -211,7 +217,7 @@ class Searches:
         self._refresh()
         possible = possible_names(query.text)
         where = self.condition(query.where, query.exclude)
-        named = self.catalog.records_named(list(possible), where)
+        named = self.catalog.records.named(list(possible), where)
         named = [(n, r, known) for n, r, known in named if known or self._reads_as_place(n, possible, query.text)]
         hits: list[Hit] = []
         for name in longest([n for n, _, _ in named]):
@@ -222,13 +228,15 @@ class Searches:
     def _reads_as_place(self, name: str, possible: dict[str, bool], text: str) -> bool:
         if " " in name or possible[name]:
             return True
-        return text == text.lower() and not self.catalog.count_matching(match_expression(name))
+        # The first word of a question has its capital anyway.
+        bare = text in (text.lower(), text.upper()) or fold(text).startswith(f"{name} ")
+        return bare and self.catalog.chunks.count_matching(match_expression(name)) <= _FEW_PASSAGES
 
     def _named_chunks(
         self, query: Query, name: str, records: Sequence[int], where: Condition, lane: str, before: int
     ) -> list[Hit]:
         marks = ",".join("?" * len(records))
-        chunks = self.catalog.chunks(
+        chunks = self.catalog.chunks.where(
             f"r.rowid IN ({marks}) AND c.kind = 'text' AND c.part != 'label' AND {where.sql}",
             (*records, *where.arguments),
         )
@@ -251,14 +259,14 @@ class Searches:
         distances: dict[int, float] = {}
         for place in places:
             for radius in (0.25, 1.0, 4.0):
-                found = self.catalog.records_near(grown(place, radius), where, 5000)
+                found = self.catalog.records.near(grown(place, radius), where, 5000)
                 for rowid, box in found:
                     distance = kilometres(place.center, ((box[0] + box[2]) / 2, (box[1] + box[3]) / 2))
                     distances[rowid] = min(distance, distances.get(rowid, math.inf))
                 if len(distances) >= k:
                     break
         order = sorted(distances, key=lambda r: (distances[r], r))[:k]
-        chunks = self.catalog.chunks(
+        chunks = self.catalog.chunks.where(
             f"r.rowid IN ({','.join('?' * len(order))}) AND c.ordinal = 0 AND c.part NOT IN ('fact', 'label') "
             f"AND {where.sql}",
             (*order, *where.arguments),
@@ -281,7 +289,7 @@ class Searches:
             return []
         cond = self.condition(where or Filter())
         marks = ",".join("?" * len(subjects))
-        return self.catalog.chunks(
+        return self.catalog.chunks.where(
             f"r.subject IN ({marks}) AND c.kind = ? AND {cond.sql}",
             (*subjects, kind, *cond.arguments),
             "ORDER BY c.rowid LIMIT 500",
@@ -322,7 +330,7 @@ class Searches:
 
     def count_kept(self, where: Filter) -> tuple[int, int]:
         """(chunks that a filter leaves, chunks in all)."""
-        return self.catalog.count_chunks(self.condition(where)), len(self)
+        return self.catalog.chunks.count(self.condition(where)), len(self)
 
     def explain(self, where: Filter) -> str:
         """How many chunks a filter leaves, and each of its demands on place, time and facets alone."""
@@ -349,13 +357,25 @@ class Searches:
 
     def score_chunks(self, query: Query, chunks: Sequence[Chunk], lane: str) -> list[Hit]:
         """The question's cosine with given text chunks, from stored vectors; best first."""
-        if not query.text.strip() or not chunks or "texts" not in self.spaces:
+        return self._scored(query, "texts", "text", chunks, lane) if query.text.strip() else []
+
+    def score_images(self, query: Query, chunks: Sequence[Chunk], lane: str) -> list[Hit]:
+        """The cosine of the scene most like it with each of some image chunks, from stored vectors; best first."""
+        return self._scored(query, "images", "scene", chunks, lane) if query.scenes else []
+
+    def _scored(self, query: Query, space: Space, by: str, chunks: Sequence[Chunk], lane: str) -> list[Hit]:
+        if not chunks or space not in self.spaces:
             return []
-        vector = self._query_vectors(query, "texts", "text")[0]
-        stored = self.catalog.vectors("texts", [c.content_hash for c in chunks])
-        null = self.spaces.null("texts", "text")
-        scored = [(float(stored[c.content_hash] @ vector), c) for c in chunks if c.content_hash in stored]
-        scored.sort(key=lambda item: (-item[0], item[1].id))
+        import numpy as np
+
+        stored = self.catalog.vectors.of(space, [c.content_hash for c in chunks])
+        held = [c for c in chunks if c.content_hash in stored]
+        if not held:
+            return []
+        asked = np.stack(self._query_vectors(query, space, by))
+        cosines = (np.stack([stored[c.content_hash] for c in held]) @ asked.T).max(axis=1)
+        null = self.spaces.null(space, by)
+        scored = sorted(zip(cosines.tolist(), held, strict=True), key=lambda item: (-item[0], item[1].id))
         return [
             Hit(chunk, cosine, {lane: (rank, cosine)}, z_score(cosine, null))
             for rank, (cosine, chunk) in enumerate(scored, 1)
@@ -372,12 +392,21 @@ class Searches:
             (encoder.id, "query", question), lambda: encoder.encode_texts([question], role="query")[0]
         )
         # Sentences come from stored chunks and therefore fit; what does not is cut by the "query" role.
-        return [float(v) for v in encoder.encode_texts(list(texts), role="query") @ vector]
+        fresh = [t for t in dict.fromkeys(texts) if (encoder.id, t) not in self._sentences]
+        if fresh:
+            vectors = encoder.encode_texts(fresh, role="query")
+            with self._lock:
+                self._sentences.update(((encoder.id, t), v) for t, v in zip(fresh, vectors, strict=True))
+        found = [float(self._sentences[encoder.id, t] @ vector) for t in texts]
+        with self._lock:
+            while len(self._sentences) > _REMEMBERED_SENTENCES:
+                self._sentences.popitem(last=False)
+        return found
 
     def idf(self, words: Sequence[str]) -> dict[str, float]:
         """ln((N + 1) / (n + 1)) over text chunks, for words as they stand (stemmed like the index)."""
         total = len(self)
-        counts = {word: self.catalog.count_matching(match_expression(word)) for word in set(words)}
+        counts = {word: self.catalog.chunks.count_matching(match_expression(word)) for word in set(words)}
         return {word: math.log((total + 1) / (count + 1)) for word, count in counts.items()}
 
     # -- inside -----------------------------------------------------------------------------------
@@ -392,7 +421,7 @@ class Searches:
             generation, exact = self._small.get(space, (-1, None))
         if generation != self._generation:
             generation = self._generation
-            ids, rows = self.catalog.all_vectors(space, EXACT_UP_TO)
+            ids, rows = self.catalog.vectors.all_of(space, EXACT_UP_TO)
             exact = ExactIndex(ids, rows) if rows is not None else None
             with self._lock:
                 self._small[space] = (generation, exact)
@@ -404,7 +433,7 @@ class Searches:
         if generation != self._generation:
             with self._lock:
                 self.spaces.reload()
-                self.index.reopen(self.catalog.path.parent / self.catalog.index_folder())
+                self.index.reopen(self.catalog.outbox.index_name())
                 self._generation = generation
 
     def _query_vectors(self, query: Query, space: Space, by: str) -> list[NDArray[np.float32]]:

@@ -8,13 +8,15 @@ import re
 import shutil
 import sqlite3
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from ..errors import StoreError, UsageError
+from .filesystem import require_room, write_whole
 from .lock import WriterLock
 from .soundness import pages_damage, sqlite_damage
 
@@ -61,6 +63,7 @@ def copy_database(catalog: Path, path: Path, name: str, *, automatic: bool = Fal
 
     Readers and writers go on meanwhile. Raises `StoreError` when the catalog is damaged or the disk full.
     """
+    require_room(path, catalog.stat().st_size, f"a copy of {catalog.name}")
     folder = path / "snapshots" / name
     partial = path / "snapshots" / f".{name}.part"
     shutil.rmtree(partial, ignore_errors=True)
@@ -192,23 +195,41 @@ def restore(path: Path, name: str = "", wait: float = 30.0) -> tuple[Snapshot, s
     catalog = path / "catalog.sqlite"
     with WriterLock(path / "writer.lock", wait):
         _check(copy)
+        require_room(path, copy.stat().st_size + (catalog.stat().st_size if catalog.exists() else 0), "going back")
         ready = path / "snapshots" / ".restore.part"
-        shutil.copyfile(copy, ready)
         try:
-            index = _index_folder(path)
+            shutil.copyfile(copy, ready)
+            present = _present(path, catalog)
             kept, generation = _set_aside(path, catalog)
-            _prepare(ready, generation, kept, index)
+            _prepare(ready, generation, kept, present)
             _put_in_place(ready, catalog)
+        except (OSError, sqlite3.Error) as error:
+            raise StoreError(
+                f"{path} cannot be brought back to '{snapshot.name}' ({error}).",
+                "Free some space, or look after the disk, and do it again.",
+            ) from error
         finally:
             ready.unlink(missing_ok=True)
         _bring_previews_back(path, catalog)
     return snapshot, kept
 
 
-def _index_folder(path: Path) -> str:
-    """The vector index that is there, which the snapshot may not know: the newest, if a rebuild was interrupted too."""
+def _present(path: Path, catalog: Path) -> dict[str, str]:
+    """What is known of the vector index that is there, which the snapshot may not know: `index` and `server`, and
+    `encoders` of its vectors. Of a damaged catalog only the newest folder."""
+    with suppress(sqlite3.Error, OSError, TypeError), closing(_to_read(catalog)) as db:
+        kept = dict(db.execute("SELECT key, value FROM meta WHERE key IN ('index', 'server')"))
+        return {"index": "chroma", **kept, "encoders": _encoders(db)}
     found = sorted(path.glob("chroma*/chroma.sqlite3"), key=lambda file: file.stat().st_mtime)
-    return found[-1].parent.name if found else "chroma"
+    return {"index": found[-1].parent.name} if found else {}
+
+
+def _to_read(catalog: Path) -> sqlite3.Connection:
+    return sqlite3.connect(f"file:{quote(str(catalog))}?mode=ro", uri=True, timeout=30)
+
+
+def _encoders(db: sqlite3.Connection) -> str:
+    return json.dumps(db.execute("SELECT name, encoder FROM spaces ORDER BY name").fetchall())
 
 
 def _check(copy: Path) -> None:
@@ -224,29 +245,41 @@ def _set_aside(path: Path, catalog: Path) -> tuple[str, int]:
     """Keep the present catalog: (where, its generation). A damaged one is moved away with its log."""
     if not catalog.exists():
         return "", 0
-    try:
-        if why := sqlite_damage(catalog):
-            raise StoreError(why)
+    if not _is_damaged(catalog):
         before = copy_database(catalog, path, "before-restore", automatic=True)
         return before.name, before.generation
-    except StoreError:
-        aside = catalog.with_name(f"catalog.damaged-{datetime.now(UTC):%Y%m%d-%H%M%S}.sqlite")
-        for suffix in ("-wal", "-shm", ""):
-            part = catalog.with_name(catalog.name + suffix)
-            if part.exists():
-                part.replace(aside.with_name(aside.name + suffix))
-        return aside.name, 0
+    aside = catalog.with_name(f"catalog.damaged-{datetime.now(UTC):%Y%m%d-%H%M%S}.sqlite")
+    for suffix in ("-wal", "-shm", ""):
+        part = catalog.with_name(catalog.name + suffix)
+        if part.exists():
+            part.replace(aside.with_name(aside.name + suffix))
+    return aside.name, 0
 
 
-def _prepare(ready: Path, generation: int, kept: str, index: str) -> None:
+def _is_damaged(catalog: Path) -> bool:
+    if sqlite_damage(catalog):
+        return True
+    try:
+        with closing(_to_read(catalog)) as db:
+            generation = db.execute("SELECT value FROM meta WHERE key = 'generation'").fetchone()
+            return generation is None or bool(pages_damage(db))
+    except sqlite3.Error:
+        return True
+
+
+def _prepare(ready: Path, generation: int, kept: str, present: dict[str, str]) -> None:
     """What the copy must say once it is in place: readers look again, and the index is compared with it."""
     with closing(sqlite3.connect(ready)) as db, db:
         own = int(db.execute("SELECT value FROM meta WHERE key = 'generation'").fetchone()[0])
         # A damaged catalog cannot tell its generation; no reader has counted a million changes more.
         after = max(own, generation) + 1 if not kept.startswith("catalog.") else own + 1_000_000
         db.execute("UPDATE meta SET value = ? WHERE key = 'generation'", (str(after),))
-        db.execute("INSERT OR REPLACE INTO meta VALUES ('compare', 'restored')")
-        db.execute("INSERT OR REPLACE INTO meta VALUES ('index', ?)", (index,))
+        # Rows of the same content are told apart by nothing else than who encoded them.
+        same = present.get("encoders") == _encoders(db)
+        db.execute("INSERT OR REPLACE INTO meta VALUES ('compare', ?)", ("rows" if same else "nothing",))
+        for key in ("index", "server"):
+            if key in present:
+                db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, present[key]))
 
 
 def _put_in_place(ready: Path, catalog: Path) -> None:
@@ -265,5 +298,4 @@ def _bring_previews_back(path: Path, catalog: Path) -> None:
     for kept in (path / "snapshots" / "previews").glob("*.jpg"):
         place = path / "previews" / kept.name[:2] / kept.name
         if kept.stem in hashes and not place.exists():
-            place.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(kept, place)
+            write_whole(place, kept.read_bytes())

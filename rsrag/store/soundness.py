@@ -7,6 +7,7 @@ import struct
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 if TYPE_CHECKING:
     import numpy as np
@@ -62,7 +63,7 @@ def index_damage(folder: Path, *, deep: bool = False) -> str:
         if why := sqlite_damage(database):
             return f"{why} (chroma.sqlite3)"
         if deep:
-            with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=30)) as db:
+            with closing(sqlite3.connect(f"file:{quote(str(database))}?mode=ro", uri=True, timeout=30)) as db:
                 if why := pages_damage(db):
                     return f"is damaged ({why})"
         for graph in sorted(p for p in folder.iterdir() if p.is_dir()):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -29,6 +30,11 @@ def needs_images(encoder: Any) -> None:
         )
 
 
+def _spec_of(wish: Any, encoder: Any) -> str:
+    """What to create to get an encoder again."""
+    return wish if isinstance(wish, str) else str(encoder.name)
+
+
 class Spaces:
     """Encoders of one store, made on first use and checked against what the catalog remembers.
 
@@ -52,11 +58,17 @@ class Spaces:
         self._options = options or {}
         self._made: dict[str, Any] = {}
         self._checked: set[str] = set()
+        self._known: dict[str, tuple[str, str, int, dict[str, list[float]]]] = {}
         self.reload()
 
     def reload(self) -> None:
-        """Read again what the catalog says."""
-        self._known = self.catalog.spaces()
+        """Read again what the catalog says; an encoder that no longer made the vectors is made anew, or refused."""
+        before, self._known = self._known, self.catalog.spaces()
+        for space, about in self._known.items():
+            if space in before and before[space][0] != about[0]:
+                self._checked.discard(space)
+                if (self._text_wish if space == "texts" else self._wish) is None:
+                    self._made.pop("texts" if space == "texts" else "images", None)
 
     def __contains__(self, space: object) -> bool:
         return space in self._known
@@ -67,6 +79,10 @@ class Spaces:
     def null(self, space: str, by: str) -> list[float] | None:
         """(mean, deviation) of unrelated pairs, when asked by "scene" or by "text"."""
         return self._known[space][3].get(by)
+
+    def maker(self, space: str) -> str:
+        """The id of the encoder that made the vectors of a space, as of the last `reload`."""
+        return self._known[space][0]
 
     @property
     def joint(self) -> Encoder:
@@ -105,12 +121,37 @@ class Spaces:
             if space in self._known and self._known[space][0] != encoder.id:
                 raise StoreError(
                     f"{self.path} was made with encoder {self._known[space][0]}, not {encoder.id}; "
-                    "their vectors cannot be compared.",
-                    "Open it with the encoder it was made with, or make a new one: `rsrag kb create NAME --encoder "
-                    f"{encoder.name}` and add the sources again.",
+                    f"{self._way_over(space, encoder.name)} makes its vectors anew.",
+                    "Or open it with the encoder it was made with: vectors of two encoders cannot be compared.",
                 )
             self._checked.add(space)
         return encoder
+
+    def _way_over(self, space: str, name: str) -> str:
+        wish, option = (self._text_wish, "--text-encoder") if space == "texts" else (self._wish, "--encoder")
+        asked = shlex.join(["--kb", str(self.path), option, wish if isinstance(wish, str) else name])
+        return f"`rsrag kb reencode {asked}`"
+
+    def made_by(self, encoder: Any, text_encoder: Any) -> dict[str, tuple[Any, str]]:
+        """space -> (encoder, spec) if these were wanted from now on; None: what the store was made with, as its name
+        means it today. Raises `UsageError` for an `encoder` that sees no images."""
+        wish = encoder or self._wish or self._spec("images") or "starter"
+        joint = self._make(wish)
+        needs_images(joint)
+        both = (joint, _spec_of(wish, joint))
+        wish = text_encoder or self._text_wish or self._spec("texts") or _SAME
+        if wish == _SAME and joint.text_to_text:
+            return {"images": both, "names": both, "texts": (joint, _SAME)}
+        wish = "starter" if wish == _SAME else wish
+        text = self._make(wish)
+        return {"images": both, "names": both, "texts": (text, _spec_of(wish, text))}
+
+    def adopt(self, made: dict[str, tuple[Any, str]]) -> None:
+        """From now on use these, which the catalog says made its vectors."""
+        self._wish = self._text_wish = None
+        self._made = {space: made[space][0] for space in ("images", "texts")}
+        self._checked.clear()
+        self._known = self.catalog.spaces()
 
     def check(self) -> None:
         """Raise `StoreError` now, rather than at the first search, when the store was made with other weights."""
@@ -134,7 +175,7 @@ class Spaces:
 
         Labels and captions stand in for what people ask images by.
         """
-        samples = {space: self.catalog.sample_vectors(space, 1000) for space in SPACES}
+        samples = {space: self.catalog.vectors.sample(space, 1000) for space in SPACES}
         by_name = null_of(samples["names"], samples["images"])
         nulls = {
             "images": {"scene": null_of(samples["images"], samples["images"]), "text": by_name},

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .index import IndexDamaged
 from .rebuild import compare, rebuild
 from .snapshots import snapshots
-from .soundness import index_damage, pages_damage, sqlite_damage
+from .soundness import pages_damage, sqlite_damage
 from .spaces import SPACES
 
 if TYPE_CHECKING:
@@ -33,8 +35,8 @@ _RULES = (
     ("records without a source", "FROM records WHERE source NOT IN (SELECT name FROM sources)"),
     (
         "passages without a vector",
-        """FROM chunks c JOIN records r ON r.rowid = c.record WHERE c.kind = 'text' AND r.vectors AND NOT EXISTS
-           (SELECT 1 FROM vectors v WHERE v.space = 'texts' AND v.content_hash = c.content_hash)""",
+        """FROM chunks c JOIN records r ON r.rowid = c.record WHERE c.kind = 'text' AND c.part <> 'fact' AND r.vectors
+           AND NOT EXISTS (SELECT 1 FROM vectors v WHERE v.space = 'texts' AND v.content_hash = c.content_hash)""",
     ),
     (
         "images without a vector",
@@ -140,7 +142,7 @@ def _odd_vectors(kb: KnowledgeBase) -> Iterator[str]:
 
     for space in SPACES:
         after = odd = 0
-        while rows := kb.catalog.rows_after(space, after, 4096):
+        while rows := kb.catalog.vectors.after(space, after, 4096):
             after = rows[-1][0]
             lengths = np.array([float(np.linalg.norm(vector)) for *_, vector in rows])
             odd += int((~(np.abs(lengths - 1) < 1e-3)).sum())
@@ -150,8 +152,19 @@ def _odd_vectors(kb: KnowledgeBase) -> Iterator[str]:
 
 def _previews(kb: KnowledgeBase) -> Iterator[str]:
     hashes = kb.catalog.db.execute("SELECT DISTINCT content_hash FROM chunks WHERE kind = 'image'")
-    if lost := sum(not kb.preview_path(row[0]).exists() for row in hashes):
-        yield f"previews: {lost:,} are missing; add the images' source again after `rsrag kb remove`"
+    if lost := sum(not _is_jpeg(kb.preview_path(row[0])) for row in hashes):
+        yield f"previews: {lost:,} are missing or cut off; add the images' source again after `rsrag kb remove`"
+
+
+def _is_jpeg(path: Path) -> bool:
+    """Whether a file begins and ends as a JPEG does."""
+    try:
+        with path.open("rb") as stream:
+            begins = stream.read(2) == b"\xff\xd8"
+            stream.seek(-2, os.SEEK_END)
+            return begins and stream.read(2) == b"\xff\xd9"
+    except OSError:  # missing, or empty
+        return False
 
 
 def _copies(kb: KnowledgeBase) -> Iterator[str]:
@@ -164,10 +177,10 @@ def _copies(kb: KnowledgeBase) -> Iterator[str]:
 def _index(kb: KnowledgeBase, verdict: Verdict, samples: int) -> list[str]:
     """Compare the index with the catalog; returns the problems it added, all of which can be repaired."""
     found = []
-    if not kb.catalog.is_settled():
+    if not kb.catalog.outbox.is_settled():
         found.append("index: it is behind the catalog")
-    counts = kb.catalog.space_counts()
-    if any(counts.values()) and (why := index_damage(kb.index.path, deep=True)):
+    counts = kb.catalog.vectors.counts()
+    if any(counts.values()) and (why := kb.index.damage(deep=True)):
         found.append(f"index: {why}")
     elif any(counts.values()):
         try:
@@ -200,7 +213,7 @@ def _space(kb: KnowledgeBase, space: str, samples: int) -> SpaceCheck:
         return SpaceCheck(space, len(wanted), missing, extra)
     # Hashes are in no order of meaning, so every n-th of them is a sample.
     sampled = wanted[:: -(-len(wanted) // samples)]
-    queries = kb.catalog.vectors(space, sampled)
+    queries = kb.catalog.vectors.of(space, sampled)
     cosines = _cosines(kb, space, list(queries.values()))
     k = min(NEIGHBOURS, len(wanted))
     strangers = hits = 0
@@ -220,7 +233,7 @@ def _cosines(kb: KnowledgeBase, space: str, queries: list[NDArray[np.float32]]) 
     wanted = np.stack(queries)
     best = np.empty((len(queries), 0), np.float32)
     after = 0
-    while rows := kb.catalog.rows_after(space, after, 8192):
+    while rows := kb.catalog.vectors.after(space, after, 8192):
         after = rows[-1][0]
         both = np.concatenate([best, wanted @ np.stack([vector for *_, vector in rows]).T], axis=1)
         best = -np.partition(-both, min(NEIGHBOURS, both.shape[1]) - 1, axis=1)[:, :NEIGHBOURS]
@@ -229,8 +242,8 @@ def _cosines(kb: KnowledgeBase, space: str, queries: list[NDArray[np.float32]]) 
 
 def _repair(kb: KnowledgeBase, verdict: Verdict) -> str:
     if verdict.spaces and not any(check.strangers or (check.recall or 1) < NEAR_ENOUGH for check in verdict.spaces):
-        kb.catalog.retire()
+        kb.catalog.vectors.retire()
         given, taken = compare(kb)
         return f"index: {given:,} vectors written again, {taken:,} taken out"
-    kb.catalog.retire()
+    kb.catalog.vectors.retire()
     return f"index: made anew from the catalog, {rebuild(kb):,} vectors"

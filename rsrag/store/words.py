@@ -13,16 +13,22 @@ STOP_WORDS = frozenset(
 )
 
 
-def match_expression(text: str) -> str:
+MOST_OTHERS = 8
+
+
+def match_expression(text: str, others: Sequence[str] = ()) -> str:
     """A question as an FTS5 expression: its words in quotes, joined by OR; "sentinel-2" stays a phrase.
 
-    Words carry no syntax, so that nothing a user types can break the search.
+    `others` are folded names that mean what the question names; they are looked for in texts alone, since a title that
+    has the short and the long name must not count twice. Words carry no syntax, so that nothing a user types can break
+    the search.
     """
     words = []
     for word in re.findall(r"[^\W_]+(?:[-./][^\W_]+)*", text.lower()):
         if word not in STOP_WORDS and word not in words:
             words.append(word)
-    return " OR ".join('"' + " ".join(re.split(r"[-./]", word)) + '"' for word in words[:64])
+    quoted = ['"' + " ".join(re.split(r"[-./]", word)) + '"' for word in words[:64]]
+    return " OR ".join(quoted + [f'text : "{name}"' for name in others[:MOST_OTHERS]]) if quoted else ""
 
 
 def fold(text: str) -> str:
@@ -57,6 +63,16 @@ def possible_names(text: str) -> dict[str, bool]:
                 name = fold(" ".join(run))
                 found[name] = found.get(name, False) or capital
     return found
+
+
+def possible_acronyms(text: str) -> set[str]:
+    """The runs of words of a question that may be a short name or what one stands for, folded.
+
+    A single word needs two capitals, unless the question has none at all: "hot" is no HOT.
+    """
+    small = text == text.lower()
+    short = {fold(word) for word in re.findall(r"[^\W_]+", text) if small or sum(map(str.isupper, word)) > 1}
+    return {name for name in possible_names(text) if " " in name or name in short}
 
 
 def longest(names: Sequence[str]) -> list[str]:

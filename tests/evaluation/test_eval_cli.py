@@ -39,15 +39,15 @@ def write(name: str, *pairs: tuple[str, str], question: str = "How does it look?
 
 
 TEXTS = [("a long pier of stone", "a long pier"), ("two boats at the quay", "two boats at sea"), ("0.45", "0.44")]
-KEYS = ["file", "n", "BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "METEOR-exact-stem", "ROUGE-L", "CIDEr"]
+KEYS = ["n", "BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "METEOR-exact-stem", "ROUGE-L", "CIDEr"]
 
 
 def test_json_of_the_papers_convention_has_the_papers_keys(run: Run) -> None:
     done = run("eval", "score", write("vqa.jsonl", *TEXTS), "--convention", "rsrag-paper", "--json")
     assert done.exit_code == 0, done.output
     shape = json.loads(done.stdout)
-    assert list(shape) == KEYS and (shape["file"], shape["n"]) == ("vqa.jsonl", 3)
-    assert all(round(shape[key], 4) == shape[key] for key in KEYS[2:])
+    assert list(shape) == KEYS and shape["n"] == 3
+    assert all(round(shape[key], 4) == shape[key] for key in KEYS[1:])
     assert "METEOR needs WordNet: python -m nltk.downloader wordnet" in " ".join(done.stderr.split())
 
 
@@ -55,12 +55,25 @@ def test_json_of_classes(run: Run) -> None:
     file = write("c.jsonl", ("Park", "park"), ("Port", "Park"), question=LISTING)
     done = run("eval", "score", file, "--convention", "rsrag-paper", "--json")
     assert json.loads(done.stdout) == {
-        "file": "c.jsonl",
         "n": 2,
         "Accuracy": 0.5,
         "Per-Class Accuracy": {"park": 1.0, "port": 0.0},
     }
     assert "taken as classify: the questions list the classes" in " ".join(done.stderr.split())
+
+
+def test_tasks_of_one_file_by_the_papers_convention_are_named(run: Run) -> None:
+    write("a.jsonl", *TEXTS, task="Visual Question Answering")
+    write("b.jsonl", ("a pond by a road", "a pond"), task="Image Captioning")
+    write("c.jsonl", ("Park", "park"), task="Scene Classification")
+    Path("all.jsonl").write_text("".join(Path(f"{name}.jsonl").read_text() for name in "abc"))
+    shapes = json.loads(run("eval", "score", "all.jsonl", "--convention", "rsrag-paper", "--json").stdout)
+    assert [(s["file"], s["task"], s["n"]) for s in shapes] == [
+        ("all.jsonl", "vqa", 3),
+        ("all.jsonl", "caption", 1),
+        ("all.jsonl", "classify", 1),
+    ]
+    assert shapes[2]["Per-Class Accuracy"] == {"park": 1.0}
 
 
 def test_several_files_are_a_list_and_rows(run: Run) -> None:

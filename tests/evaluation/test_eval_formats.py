@@ -76,6 +76,16 @@ VARIANTS: dict[str, tuple[dict[str, Any], str | None]] = {
         },
         "p",
     ),
+    "a batch of one": (chat(prediction=["p"]), "p"),
+    "ms-swift": (  # the last message is what the model said
+        {
+            "messages": [{"role": "user", "content": "Q"}, {"role": "assistant", "content": "p"}],
+            "response": "p",
+            "labels": "A quay",
+        },
+        "p",
+    ),
+    "a label beside the messages": (chat(prediction="A quay", label=3), "A quay"),
     "llava": (
         {
             "id": "7",
@@ -95,12 +105,44 @@ def test_variants_of_chat_records(tmp_path: Path, record: dict[str, Any], text: 
     assert (entry.prediction.text if entry.prediction else None) == text
 
 
+def test_images_may_be_objects_with_paths(tmp_path: Path) -> None:
+    record = chat(prediction="p") | {"images": [{"bytes": None, "path": "a/x.png"}]}
+    (entry,) = entries(lines(tmp_path, record))
+    assert entry.sample.images == ("a/x.png",)
+
+
+FILES = {
+    "lines": lambda rows: "\n".join(rows),
+    "Windows lines and a mark": lambda rows: "\ufeff" + "\r\n".join(rows) + "\r\n",
+    "a list in a .jsonl": lambda rows: "[\n" + ",\n".join(rows) + "\n]",
+    "lines of texts": lambda rows: "\n".join(json.dumps(row) for row in rows),
+    "a list under a name": lambda rows: '{"model": "m", "results": [' + ", ".join(rows) + "]}",
+    "indented": lambda rows: json.dumps([json.loads(row) for row in rows], indent=2, ensure_ascii=False),
+    "blank lines": lambda rows: "\n\n" + "\n \n".join(rows),
+}
+
+
+@pytest.mark.parametrize("form", FILES.values(), ids=list(FILES))
+@pytest.mark.parametrize("name", ["file.jsonl", "file.json"])
+def test_forms_of_a_file(tmp_path: Path, form: Any, name: str) -> None:
+    rows = [json.dumps(chat(answer=f"Đầm\u2028{n}", prediction="p"), ensure_ascii=False) for n in range(3)]
+    found = entries(write(tmp_path, form(rows), name))
+    assert [e.sample.references for e in found] == [(f"Đầm\u2028{n}",) for n in range(3)]
+
+
+@pytest.mark.parametrize("name", ["file.jsonl", "file.json"])
+def test_a_file_of_one_record(tmp_path: Path, name: str) -> None:
+    (entry,) = entries(write(tmp_path, json.dumps(chat(prediction="p"), indent=2), name))
+    assert entry.sample.references == ("A quay",)
+
+
 UNCLEAR = {
     "two predictions": (chat(prediction="p", output="q"), "gives more than one prediction: prediction and output"),
     "answer and response": (
         {"messages": [{"role": "user", "content": "Q"}], "answer": "a", "response": "b"},
         "which is the prediction is not clear",
     ),
+    "two in a list": (chat(prediction=["p", "q"]), "prediction is ['p', 'q']; it should be a text"),
     "prediction is an object": (chat(prediction={"text": "p"}), "prediction is {'text': 'p'}; it should be a text"),
     "a message is a text": ({"messages": ["hi"], "prediction": "p"}, "hold what is no message"),
     "another format": ({"id": 1, "prediction": "p"}, "is of the format plain, unlike the first (chat)"),
@@ -124,6 +166,11 @@ VQA_C = {
     "a record as text": json.dumps({"image_name": "Abbey", "gpt_output": [PAIR]}),
     "a list as text": {"image_name": "Abbey", "gpt_output": json.dumps([PAIR])},
     "a fenced list": {"image_name": "Abbey", "gpt_output": f"```json\n{json.dumps([PAIR])}\n```"},
+    "a list in a talk": {
+        "image_name": "Abbey",
+        "gpt_output": f"Here it is:\n```JSON\n{json.dumps([PAIR])}\n```\nDone.",
+    },
+    "a fence left open": {"image_name": "Abbey", "gpt_output": f"```json\n{json.dumps([PAIR])}"},
     "a pair as text": {"image_name": "Abbey", "qa_pairs": [json.dumps(PAIR)]},
     "once more inside": {"image_name": "Abbey", "gpt_output": {"qa_pairs": [PAIR]}},
 }

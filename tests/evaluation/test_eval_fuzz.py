@@ -108,9 +108,10 @@ def test_scoring_ends_well(path: Path, records: list[Any], convention: Any, task
 @given(records=RECORDS)
 def test_the_source_ends_well(path: Path, records: list[Any]) -> None:
     put(path, records)
-    source = RswkSource(path)
+    source, whole = RswkSource(path), RswkSource(path, embed_figures=True)
     try:
         found = list(source.records())
     except UsageError:
         return
-    assert len(found) + len({where for where, _ in source.problems}) >= len(source)
+    assert len({r.subject for r in found}) + len({where for where, _ in source.problems}) >= len(whole)
+    assert len(found) <= len(source)

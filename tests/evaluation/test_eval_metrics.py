@@ -388,6 +388,26 @@ def test_more_evidence_never_unsupports_by_numbers(claim: str) -> None:
     assert supported(claim, [EVIDENCE[number], EVIDENCE[number]])
 
 
+TABLE = (
+    "Elsin Castle. May 2020. surface albedo (ALBEDO): 0.19; surface wind speed (SPEED): 4.2 m/s; "
+    "land cover type 1 (LC_Type1): 13; sea level pressure (SLP): 101325.0 Pa"
+)
+ROWS = [
+    ("The surface wind speed of Elsin Castle in May 2020 is 4.2 m/s.", True),
+    ("The SPEED of Elsin Castle is 4.2 m/s.", True),
+    ("Elsin Castle: the sea level pressure is 1013.25 hPa.", True),
+    ("The surface albedo at Elsin Castle was 0.19 in May 2020.", True),
+    ("The surface wind speed of Elsin Castle is 0.19 m/s.", False),  # of another row, and of no unit
+    ("The surface albedo of Elsin Castle is 13.", False),  # of another row
+    ("The surface albedo of Elsin Castle is 0.19 in June 2021.", False),
+]
+
+
+@pytest.mark.parametrize(("claim", "label"), ROWS)
+def test_a_number_of_a_table_is_that_of_its_row(claim: str, label: bool) -> None:
+    assert supported(claim, [TABLE]) is label
+
+
 def test_grounding_by_hand() -> None:
     answer = (
         "Sentinel-2 has a swath width of 290 km [1]. Band B08 has a resolution of 10 m [2][4]. "

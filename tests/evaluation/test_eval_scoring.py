@@ -146,7 +146,6 @@ def test_the_papers_classification(tmp_path: Path) -> None:
     )
     shape = result_json(one(path, options=PAPER))
     assert shape == {
-        "file": str(path),
         "n": 4,
         "Accuracy": 0.5,
         "Per-Class Accuracy": {"park": 0.5, "port": 0.0, "casino": 1.0},
@@ -165,6 +164,20 @@ def test_repeated_records_without_ids_all_count(tmp_path: Path) -> None:
 
 
 # -- standard -----------------------------------------------------------------------------------------
+
+
+def test_hierarchical_labels_give_wmap(tmp_path: Path) -> None:
+    items = {"a": ["transport/airport/runway"], "b": ["transport/port"], "c": ["water/lake"]}
+    base = {"paths": ["transport/airport/runway"], "item_paths": items}
+    first, second = {"id": "1", **base, "ranking": ["a", "b", "c"]}, {"id": "2", **base, "ranking": ["c", "a"]}
+    result = one(write(tmp_path / "a.jsonl", first, second))
+    assert result.task == "retrieve" and result.aligned.samples[0].references == ("a",)  # they share a whole path
+    # Level 2: a has both nodes (1), b one of three (1/3), c none. 1 and (1 + 1/3) / 2; then only 1/2.
+    assert result.scores["wMAP@10 L2"].items == pytest.approx(((1 + 2 / 3) / 2, 1 / 2))
+    # Level 3: b has one node of four.
+    assert result.scores["wMAP@10 L3"].items == pytest.approx(((1 + 5 / 8) / 2, 1 / 2))
+    flat = {"id": "3", "relevant": ["a"], "ranking": ["a"]}
+    assert not any("wMAP" in name for name in one(write(tmp_path / "b.jsonl", flat)).scores)
 
 
 def test_numbers_and_words_of_questions(tmp_path: Path) -> None:
@@ -284,6 +297,16 @@ def test_two_different_answers_in_one_file_are_refused(tmp_path: Path) -> None:
     rows = [{"id": "1", "reference": "a", "prediction": p} for p in "bc"]
     with pytest.raises(UsageError, match="answers 1 again"):
         score_file(write(tmp_path / "a.jsonl", *rows))
+
+
+def test_an_id_may_be_that_of_an_image(tmp_path: Path) -> None:
+    """Several questions share it: each counts, and in another order each meets its own."""
+    rows = [{"id": "010091", "question": f"Q{n}?", "reference": f"part {n}"} for n in range(3)]
+    said = [row | {"prediction": row["reference"]} for row in rows]
+    assert one(write(tmp_path / "a.jsonl", *said)).n == 3
+    answers = [{"id": "010091", "question": f"Q{n}?", "prediction": f"part {n}"} for n in (2, 0, 1)]
+    result = one(write(tmp_path / "b.jsonl", *answers), write(tmp_path / "q.jsonl", *rows))
+    assert result.n == 3 and values(result)["Exact match"] == 1.0
 
 
 def test_without_ids_images_and_questions_meet(tmp_path: Path) -> None:

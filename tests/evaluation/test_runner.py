@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from rsrag import Assistant, KnowledgeBase, Plugins, Prompt, Sample, UsageError
+from rsrag import Assistant, KnowledgeBase, Plugins, Prompt, Record, Sample, UsageError
 from rsrag.cli.app import build
 from rsrag.evaluation.asking import Asker, unmarked
 from rsrag.evaluation.benchmarks import Chosen, choose, drawn, identified
@@ -311,6 +311,22 @@ def test_copies_of_the_image_are_left_out(leaky: KnowledgeBase, tmp_path: Path) 
     assert by_id["blue/blue1.png"] == "same id"
     again = Guard(leaky)  # from what was kept
     assert again.excluded(Sample("q"), scene) == found and again.unseen == 0
+
+
+def test_parts_of_a_record_are_left_out_with_it(kb: KnowledgeBase) -> None:
+    class Parts:
+        name, role, label = "parts", "reference", "parts"
+
+        def records(self) -> Iterator[Record]:
+            for id in ("17", "17#figures", "170", "17#figures#old", "18#figures"):
+                yield Record(id, f"place/{id}", id, f"What is known of {id}.")
+
+    kb.add(Parts())
+    try:
+        assert Guard(kb).excluded(Sample("q", meta={"record": "17"}), []).ids == ("17", "17#figures", "17#figures#old")
+        assert Guard(kb).excluded(Sample("18"), []).ids == ()
+    finally:
+        kb.delete("parts")
 
 
 def test_the_report_counts_them_and_allow_self_is_loud(leaky: KnowledgeBase, tmp_path: Path) -> None:

@@ -211,7 +211,7 @@ def test_bands_agree_with_satpy() -> None:
 
 # -- the pack's own shape -------------------------------------------------------------------------
 
-UNITS = {"", "nm", "m", "km", "cm", "GHz", "kHz", "Hz", "days", "years", "minutes", "degrees", "bit", "percent"}
+UNITS = {"", "nm", "m", "km", "cm", "GHz", "kHz", "Hz", "days", "years", "minutes", "degrees", "bit", "%"}
 
 
 @pytest.mark.parametrize("record", records().values(), ids=records())

@@ -1,4 +1,4 @@
-"""The benchmarks that come with rsrag: labelled images, captions, question files, RSWK, and facts looked up."""
+"""The benchmarks that come with rsrag: labelled images, captions, question files, RSWK, facts looked up, and question sets."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ def rsrag_benchmarks() -> list[type[Benchmark]]:
     from .captions import CaptionsBenchmark
     from .facts import FactsBenchmark
     from .labels import LabelsBenchmark
+    from .questions import QuestionsBenchmark
     from .rswk import RswkBenchmark
     from .vqa import VqaBenchmark
 
-    return [LabelsBenchmark, CaptionsBenchmark, VqaBenchmark, RswkBenchmark, FactsBenchmark]
+    return [LabelsBenchmark, CaptionsBenchmark, VqaBenchmark, RswkBenchmark, FactsBenchmark, QuestionsBenchmark]

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import ClassVar
 
 from rsrag import Sample
+from rsrag.evaluation.located import Located
 
 from .pictures import Picture, PictureSource, asked, known, read_pictures
 
 QUESTION = "Describe this image in one sentence."
 
 
-class CaptionsBenchmark:
+class CaptionsBenchmark(Located):
     """Described images: describe each. `path` is a caption dataset in the form of RSICD, or JSON lines of {"file",
     "captions", "label", "split"}; `images` is where the files are, if not beside it.
 
@@ -25,14 +26,6 @@ class CaptionsBenchmark:
 
     def __init__(self, path: str | Path, images: str | Path = "") -> None:
         self._path, self._images = Path(path).expanduser(), images
-
-    @property
-    def root(self) -> Path:
-        return Path(self._images).expanduser() if self._images else self._path.parent
-
-    @property
-    def files(self) -> list[Path]:
-        return [self._path]
 
     @cached_property
     def _pictures(self) -> list[Picture]:

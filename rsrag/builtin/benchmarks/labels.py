@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import ClassVar
 
 from rsrag import Sample
+from rsrag.evaluation.located import Located
 
 from .pictures import Picture, PictureSource, asked, known, read_pictures
 
 QUESTION = "Which of these classes does the image show?"
 
 
-class LabelsBenchmark:
+class LabelsBenchmark(Located):
     """Labelled images: which class does each show? `path` is a folder per class, perhaps below train/ and val/ or
     test/, or JSON lines of {"file", "label", "split"}, with `images` where the files are, if not beside them.
 
@@ -25,16 +26,6 @@ class LabelsBenchmark:
 
     def __init__(self, path: str | Path, images: str | Path = "") -> None:
         self._path, self._images = Path(path).expanduser(), images
-
-    @property
-    def root(self) -> Path:
-        if self._images:
-            return Path(self._images).expanduser()
-        return self._path if self._path.is_dir() else self._path.parent
-
-    @property
-    def files(self) -> list[Path]:
-        return [self._path]
 
     @cached_property
     def _pictures(self) -> list[Picture]:

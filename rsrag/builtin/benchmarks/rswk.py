@@ -27,7 +27,8 @@ class RswkBenchmark:
     """RS-RAG's benchmark over RSWK. `path` is the knowledge file; `questions` a task file (chat messages, vqa_c), and
     without one the category of each landmark is asked for; `images` the folder of images beside the knowledge.
 
-    Each task searches the parts of the texts that the paper searches for it. The knowledge is the source `rswk`.
+    Each task searches the parts of the texts that the paper searches for it. The knowledge is the source `rswk`, its
+    tables of figures with vectors, as in the paper.
     """
 
     name: ClassVar[str] = "rswk"
@@ -60,13 +61,16 @@ class RswkBenchmark:
 
     def sources(self, split: str = "") -> list[Any]:
         """The knowledge file."""
-        return [create("source", "rswk", path=str(self._path), images=self._images)]
+        return [self._source()]
+
+    def _source(self) -> Any:
+        return create("source", "rswk", path=str(self._path), images=self._images, embed_figures=True)
 
     @cached_property
     def _records(self) -> dict[str, str]:
         """The id of the record by each name that a question may know it under: id, image name, title."""
         found: dict[str, str] = {}
-        for record in create("source", "rswk", path=str(self._path), images=self._images).records():
+        for record in self._source().records():
             names = [record.id, *record.aliases, *(PurePosixPath(i).name for i in record.images), record.title]
             for name in names:
                 found.setdefault(name, record.id)

@@ -9,9 +9,10 @@ from typing import Any, ClassVar
 
 from rsrag import Sample, UsageError
 from rsrag.evaluation.formats import load
+from rsrag.evaluation.located import Located
 
 
-class VqaBenchmark:
+class VqaBenchmark(Located):
     """Questions of any file that `rsrag eval score` reads, as question answering; `knowledge` is what a knowledge base
     for them is filled with: a pack, a folder, a file, anything `rsrag kb add` takes. `images` is where images are.
     """
@@ -20,10 +21,6 @@ class VqaBenchmark:
 
     def __init__(self, path: str | Path, knowledge: str | Path = "", images: str | Path = "") -> None:
         self._path, self._knowledge, self._images = Path(path).expanduser(), knowledge, images
-
-    @property
-    def root(self) -> Path:
-        return Path(self._images).expanduser() if self._images else self._path.parent
 
     @property
     def files(self) -> list[Path]:

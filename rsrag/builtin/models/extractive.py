@@ -40,4 +40,4 @@ class ExtractiveModel:
         yield Text(head)
         if rest:
             yield Text(gap + rest)
-        yield Verdict(reading.status, reading.trace)
+        yield Verdict(reading.status, reading.trace, reading.confidence)

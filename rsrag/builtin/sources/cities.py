@@ -45,17 +45,26 @@ def city(line: Any, countries: Mapping[str, str]) -> Record:
 
 
 def country_names(file: Path) -> dict[str, str]:
-    """Names by two-letter code from a GeoJSON of countries; {} when there is no such file.
+    """Names by two-letter code from a GeoJSON of countries, or an archive of their outlines; {} when there is no file.
 
     Raises `ValueError` for what is not JSON, others where the JSON is no GeoJSON.
     """
     names: dict[str, str] = {}
     if file.is_file():
-        for feature in read_json(file.read_bytes())["features"]:
-            facts = {str(key).lower(): value for key, value in feature["properties"].items()}
+        for given in _properties(file):
+            facts = {str(key).lower(): value for key, value in given.items()}
             name = facts.get("name") or facts.get("admin") or facts.get("title")
             for key in ("iso_a2_eh", "iso_a2", "iso", "code", "country_code"):
                 code = str(facts.get(key) or "")
                 if name and len(code) == 2:
                     names.setdefault(code, str(name))
     return names
+
+
+def _properties(file: Path) -> list[Mapping[str, Any]]:
+    if file.suffix == ".npz":
+        import numpy as np
+
+        with np.load(file, allow_pickle=False) as archive:
+            return list(read_json(archive["properties"].tobytes()))
+    return [feature["properties"] for feature in read_json(file.read_bytes())["features"]]

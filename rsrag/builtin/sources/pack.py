@@ -10,13 +10,18 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Final, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
 from rsrag import BBox, Fact, Record, RsragError, Section, UsageError
 from rsrag.packs import bundled_packs
 
+from . import pack_vectors
 from .cities import city, country_names
 from .reading import read_json
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 _KEYS: Final = frozenset(
     "id subject title aliases labels text sections facts facets images bbox point acquired url license source "
@@ -34,7 +39,8 @@ class PackSource:
     Each line of its *.jsonl files is one record: id, subject and title, and where known aliases, labels (short
     names of what an image shows), text, sections [{part, text, page, heading}], facts [{attribute, value, unit,
     when}], facets, images (paths in the pack), bbox [west, south, east, north] or point [lon, lat], acquired,
-    url, license, source and vectors. cities.jsonl is compact: see `cities.py`.
+    url, license, source and vectors. cities.jsonl is compact: see `cities.py`; vectors/ holds what an encoder made of
+    the pack, if anything: see `pack_vectors.py`.
     A broken line costs itself only; `problems` lists ("records.jsonl:17", why) after `records()`.
     """
 
@@ -103,6 +109,10 @@ class PackSource:
 
     def _files(self) -> list[Path]:
         return sorted(self.root.glob("*.jsonl"))
+
+    def vectors_for(self, space: str, encoder: str) -> Mapping[str, NDArray[np.float32]]:
+        """Vectors that come with the pack; see `pack_vectors.py`."""
+        return pack_vectors.read(self.root, space, encoder)
 
     def records(self) -> Iterator[Record]:
         """Every good record. Raises `UsageError` when there is no pack or pack.toml is broken."""
@@ -211,9 +221,9 @@ class PackSource:
     @cached_property
     def _countries(self) -> Mapping[str, str]:
         try:
-            return country_names(self.root / "countries.geojson")
+            return country_names(self.root / "borders.npz") or country_names(self.root / "countries.geojson")
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            self.problems.append(("countries.geojson", f"cannot be read, so codes stand for names: {error!r}"))
+            self.problems.append(("countries", f"cannot be read, so codes stand for names: {error!r}"))
             return {}
 
     def _city(self, raw: bytes, where: str) -> Record:

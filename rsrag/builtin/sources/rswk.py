@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Final, Literal
@@ -19,6 +20,9 @@ from .rswk_fields import Measure, coordinates, measure
 WORLD: Final = "world knowledge"
 EXPERT: Final = "remote sensing expert knowledge"
 MONTHLY: Final = "monthly expert knowledge"
+TABLES: Final = ("expert_knowledge", "monthly_expert_knowledge")
+FIGURES: Final = "#figures"
+"""What the id of a landmark's tables adds to the landmark's."""
 _SUFFIXES: Final = ("", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp")
 _BASIC: Final = ("Category", "Area", "Location", "Address", "Physical_Area", "Construction_Period")
 _STATED: Final = {"Construction_Period": "construction period", "Physical_Area": "physical area"}
@@ -33,21 +37,34 @@ class RswkSource:
     """Records of an RSWK knowledge file: a JSON list, or JSON lines, of {ID, image_name, "world knowledge": {...},
     "remote sensing expert knowledge": {...}}; "monthly expert knowledge", "description" and "caption" where given.
 
-    A record's subject is "rswk/<ID>". Its sections have RS-RAG's names: basic_info_and_history,
+    A landmark's subject is "rswk/<ID>". Its sections have RS-RAG's names: basic_info_and_history,
     architecture_and_function, culture_and_visitor, expert_knowledge, monthly_expert_knowledge (one per month, its
     heading), image_description, caption. Measures are facts too, with their units ("588.25mm") and months. Facets are
     category and, where the area names one, country; a location in degrees is the place. An image named
-    `image_name` or `ID` in `images`, a folder beside the file, belongs to the record.
+    `image_name` or `ID` in `images`, a folder beside the file, belongs to the landmark.
+
+    The tables of measures are a record of their own, "<ID>#figures", without vectors: figures are looked up by
+    landmark, attribute and month, and nine in ten texts need not be encoded. `embed_figures` keeps them in one record
+    with the rest, as in RS-RAG: then a table is also found by meaning and by its words, whose landmark is not known.
     A bad record costs itself only; `problems` lists (record, why).
     """
 
     name: ClassVar[str] = "rswk"
     role: Literal["reference", "mine"] = "reference"
 
-    def __init__(self, path: str | Path, images: str = "images", license: str = "", attribution: str = "RSWK") -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        images: str = "images",
+        license: str = "",
+        attribution: str = "RSWK",
+        embed_figures: bool = False,
+    ) -> None:
         self._path = Path(path).expanduser()
         self._images, self._license, self._attribution = images, license, attribution
+        self._embed_figures = embed_figures
         self.problems: list[tuple[str, str]] = []
+        self.gone: list[str] = []
 
     @staticmethod
     def matches(what: object) -> float:
@@ -75,7 +92,8 @@ class RswkSource:
         return self._path.stem
 
     def __len__(self) -> int:
-        return len(self._given)
+        apart = 0 if self._embed_figures else sum(_has_tables(value) for _, value in self._given)
+        return len(self._given) + apart
 
     @cached_property
     def _given(self) -> list[tuple[str, Any]]:
@@ -103,6 +121,7 @@ class RswkSource:
     def records(self) -> Iterator[Record]:
         """Every good record. Raises `UsageError` when the file cannot be read or is not JSON."""
         self.problems.clear()
+        self.gone.clear()
         seen: set[str] = set()
         for where, given in self._given:
             try:
@@ -110,14 +129,16 @@ class RswkSource:
                     raise ValueError(f"is not valid JSON: {given}")
                 if isinstance(given, str):  # a record written as a text
                     given = read_json(given.encode())
-                record = self._record(given, where)
-                if record.id in seen:
-                    raise ValueError(f"has the ID {record.id} again")
+                whole = self._record(given, where)
+                if whole.id in seen:
+                    raise ValueError(f"has the ID {whole.id} again")
             except ValueError as error:
                 self.problems.append((where, str(error)))
             else:
-                seen.add(record.id)
-                yield record
+                seen.add(whole.id)
+                if self._embed_figures:
+                    self.gone.append(f"{whole.id}{FIGURES}")  # of a store that was made without
+                yield from [whole] if self._embed_figures else _apart(whole)
 
     def _record(self, given: Any, where: str) -> Record:
         if not isinstance(given, dict):
@@ -141,7 +162,7 @@ class RswkSource:
         place = coordinates(_text(world.get("Location")))
         stat = (self.root / image).stat() if image else None
         mark = f"{stat.st_size}.{stat.st_mtime_ns}" if stat else ""
-        options = repr((self._license, self._attribution, image, mark))
+        options = repr((self._license, self._attribution, image, mark, self._embed_figures))
         return Record(
             id=number,
             subject=subject,
@@ -196,6 +217,25 @@ class RswkSource:
         """Names of countries from the bundled places; none where that pack is not there."""
         places = bundled_packs().get("places")
         return frozenset(country_names(places / "countries.geojson").values()) if places else frozenset()
+
+
+def _has_tables(given: Any) -> bool:
+    if isinstance(given, str):  # a record written as a text
+        return f'"{EXPERT}"' in given or f'"{MONTHLY}"' in given
+    return isinstance(given, dict) and bool(given.get(EXPERT) or given.get(MONTHLY))
+
+
+def _apart(whole: Record) -> Iterator[Record]:
+    """What is told and shown of a landmark, and its tables of figures, which need no vectors."""
+    tables = tuple(section for section in whole.sections if section.part in TABLES)
+    told = tuple(section for section in whole.sections if section.part not in TABLES)
+    stated = tuple(fact for fact in whole.facts if fact.attribute in _STATED.values())
+    measured = tuple(fact for fact in whole.facts if fact.attribute not in _STATED.values())
+    if told or whole.images:
+        yield replace(whole, sections=told, facts=stated)
+    if tables:
+        id = f"{whole.id}{FIGURES}"
+        yield replace(whole, id=id, sections=tables, images=(), facts=measured, vectors=False)
 
 
 def _sections(given: Mapping[str, Any], world: Mapping[str, Any], measures: list[Measure]) -> Iterator[Section]:

@@ -21,6 +21,7 @@ def rsrag_tools() -> list[type[GeoTool]]:
     from .land_cover import LandCoverEstimate
     from .locate import Locate
     from .measure import Measure
+    from .nearby import Nearby
     from .sar import SarStats
     from .similar_places import SimilarPlaces
     from .spectral_index import SpectralIndex
@@ -28,4 +29,4 @@ def rsrag_tools() -> list[type[GeoTool]]:
     from .water import WaterExtent
 
     spectral: list[type] = [SpectralIndex, Measure, LandCoverEstimate, WaterExtent, BurnSeverity, SarStats]
-    return [DescribeScene, Locate, *spectral, Change, TimeSeries, Compare, SimilarPlaces, Geocode]
+    return [DescribeScene, Locate, *spectral, Change, TimeSeries, Compare, SimilarPlaces, Geocode, Nearby]

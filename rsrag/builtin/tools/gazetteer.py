@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -13,22 +14,16 @@ from rsrag import BBox, RsragError
 
 if TYPE_CHECKING:
     from .names import Names
-    from .outlines import Area, Outlines
+    from .outlines import Nearest, Outlines
     from .sphere import Floats
 
 T = TypeVar("T")
 Kind = Literal["city", "station", "airport", "port", "water"]
 OPEN_WATER: Final = "open water"
-COAST_REACH_M: Final = 50_000.0  # a 1:110 million coast is off by tens of kilometres at worst, and leaves out islands
+COAST_REACH_M: Final = 50_000.0  # what lies farther out is open water
+BORDER_REACH_KM: Final = 20.0
+BORDERS: Final = ("borders.npz", "countries.geojson")  # the first of these that a pack has
 _STATIONS: Final = ("scientific station", "historic place")  # of the pack's cities: places where nobody lives for good
-
-# Codes in cities.jsonl that no layer of the pack names (ISO 3166-1).
-_MORE_NAMES: Final = {
-    "AI": "Anguilla", "BL": "Saint Barthélemy", "CX": "Christmas Island", "GG": "Guernsey", "JE": "Jersey",
-    "GS": "South Georgia and the South Sandwich Islands", "MF": "Saint Martin", "MS": "Montserrat",
-    "PM": "Saint Pierre and Miquelon", "PN": "Pitcairn Islands", "SH": "Saint Helena",
-    "VI": "United States Virgin Islands", "WF": "Wallis and Futuna",
-}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,30 +68,26 @@ class Gazetteer:
     def country(self, lon: float, lat: float) -> tuple[str, float]:
         """(name, metres): the country at a position and 0, or the nearest one within 50 km and how far it is.
 
-        ("open water", 0) when there is none. Outlines are coarse and leave out small states and islands: those
-        are known by their towns, and where towns and outline disagree the name is "Monaco or France".
+        ("open water", 0) when there is none.
         """
         inside = self._countries.containing(lon, lat)
-        towns = self.nearest(lon, lat, "city", 60, COAST_REACH_M / 1000)
         if inside:
-            return self._settled(inside[0], towns), 0.0
-        found = [(town.distance_m, town.country) for town in towns[:1]]
-        found += [(o.distance_m, o.area.name) for o in self._countries.nearest(lon, lat, 1, COAST_REACH_M)]
-        return (min(found)[1], min(found)[0]) if found else (OPEN_WATER, 0.0)
+            return inside[0].name, 0.0
+        near = self._countries.nearest(lon, lat, 1, COAST_REACH_M)
+        return (near[0].area.name, near[0].distance_m) if near else (OPEN_WATER, 0.0)
 
-    def _settled(self, home: Area, towns: Sequence[Place]) -> str:
-        """The country of a position inside an outline, given the towns around it, the nearest first."""
-        mapped = {area.code for area in self._countries.areas}
-        # A town of a country with an outline of its own speaks against this one only from nearby.
-        other = next(
-            (t for t in towns if t.code != home.code and t.distance_m < (10_000 if t.code in mapped else 25_000)), None
-        )
-        own = next((t.distance_m for t in towns if t.code == home.code), 2 * COAST_REACH_M)
-        if other is None or not home.code or not other.code or own < 2 * other.distance_m:
-            return home.name
-        if other.code not in mapped and other.distance_m < 10_000 and own > 5 * other.distance_m:
-            return other.country
-        return f"{other.country} or {home.name}"
+    def border(self, lon: float, lat: float, within_km: float = BORDER_REACH_KM) -> Nearest | None:
+        """Where the nearest other country begins, seen from a position in one; None when it is farther or sea."""
+        inside = {area.id for area in self._countries.containing(lon, lat)}
+        near = self._countries.nearest(lon, lat, len(inside) + 1, within_km * 1000) if inside else []
+        return next((each for each in near if each.area.id not in inside), None)
+
+    def disputes(self, lon: float, lat: float) -> list[str]:
+        """What the pack says about disputed ground at a position, a sentence for each dispute."""
+        from shapely import Point
+
+        here = Point(lon, lat)
+        return [note for ring, note in self._disputed if ring.covers(here)]
 
     def countries_in(self, ring: Sequence[tuple[float, float]]) -> list[str]:
         """Names of the countries that a closed ring of (lon, lat) covers a part of, the largest part first.
@@ -106,7 +97,7 @@ class Gazetteer:
         return self._countries.within(ring)
 
     def coast(self, lon: float, lat: float, within_km: float = 50.0) -> tuple[float, float] | None:
-        """(metres, bearing) to the nearest coast on the coarse map; None when it is farther."""
+        """(metres, bearing) to the nearest coast on the map; None when it is farther."""
         edge = self._countries.nearest_edge(lon, lat, within_km * 1000)
         return (edge.distance_m, edge.bearing) if edge else None
 
@@ -148,8 +139,10 @@ class Gazetteer:
         return [*lakes, *(place for place in found if place.id not in taken)][:n]
 
     def country_shapes(self) -> list[Any]:
-        """The outlines of countries as shapely geometries in degrees, for a map."""
-        return [area.shape for area in self._countries.areas]
+        """The coarse outlines of countries as shapely geometries in degrees, for a small map."""
+        from .outlines import Outlines
+
+        return [area.shape for area in self._read("countries.geojson", Outlines).areas]
 
     def named(self, name: str, within: str = "") -> list[Place]:
         """Places of that name, the best known first; `within` is a country or its division. See `names.Names`."""
@@ -189,7 +182,7 @@ class Gazetteer:
         for record in self._records:
             if code := record["facets"].get("iso_a2"):
                 names.setdefault(code, record["facets"].get("country", code))
-        return _MORE_NAMES | names
+        return names
 
     # -- files ------------------------------------------------------------------------------------
 
@@ -197,7 +190,19 @@ class Gazetteer:
     def _countries(self) -> Outlines:
         from .outlines import Outlines
 
-        return self._read("countries.geojson", Outlines)
+        name = next((name for name in BORDERS if (self.folder / name).is_file()), BORDERS[-1])
+        return self._read(name, Outlines)
+
+    @cached_property
+    def _disputed(self) -> list[tuple[Any, str]]:
+        """(ring, note) of disputed ground; a pack need not have any."""
+        from shapely import Polygon
+
+        def parse(raw: bytes) -> list[tuple[Any, str]]:
+            return [(Polygon(area["ring"]), str(area["note"])) for area in tomllib.loads(raw.decode())["area"]]
+
+        name = "disputed.toml"
+        return self._read(name, parse) if (self.folder / name).is_file() else []
 
     @cached_property
     def _water(self) -> Outlines:
@@ -212,7 +217,7 @@ class Gazetteer:
     def _read(self, name: str, parse: Callable[[bytes], T]) -> T:
         try:
             return parse((self.folder / name).read_bytes())
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
             reason = (error.strerror if isinstance(error, OSError) else None) or f"{type(error).__name__}: {error}"
             raise RsragError(
                 f"the gazetteer cannot read {self.folder / name} ({reason}).",

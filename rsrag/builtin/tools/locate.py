@@ -30,8 +30,8 @@ AROUND_KM: Final = 150.0  # how far a town may be to count as lying around a sce
 ATTRIBUTION: Final = "Natural Earth; GeoNames (CC BY 4.0)"
 _NO_PLACE: Final = "The scene carries no georeference, so its place on Earth cannot be told from the file."
 _CAVEATS: Final = (
-    "Country borders and water are from 1:110 million and 1:50 million maps (borders as Natural Earth draws them): "
-    "near a border or a shore the answer can be off by some kilometres.",
+    "Borders and coasts are Natural Earth's 1:10 million, simplified, and water its 1:50 and 1:110 million: near a border "
+    "or a shore the answer can be off by up to about three kilometres, near water by more.",
     "The gazetteer holds towns of more than 15,000 people, and only the larger airports, ports and waters.",
 )
 
@@ -77,8 +77,13 @@ class Locate:
         text += _about_towns(towns, country, inside)
         named = list(towns)
         coast = gazetteer.coast(lon, lat) if metres == 0 else None  # outside the outline, it was said already
+        border = gazetteer.border(lon, lat)
+        if border:
+            abroad = _article(border.area.name)
+            text.append(f"The border with {abroad} is about {_away(border.distance_m, border.bearing)}.")
         if coast:
-            text.append(f"On a coarse map, the coast is about {_away(*coast)} of the scene's centre.")
+            text.append(f"The coast is about {_away(*coast)} of the scene's centre.")
+        text += gazetteer.disputes(lon, lat)
         water = gazetteer.nearest(lon, lat, "water", 1, 300)
         airport = gazetteer.nearest(lon, lat, "airport", 1, 200)
         port = gazetteer.nearest(lon, lat, "port", 1, 50)
@@ -174,8 +179,8 @@ def _country(
     where = f"{latitude(middle[1], digits)}, {longitude(middle[0], digits)}"
     if name == OPEN_WATER:
         yield f"The scene lies in open water, centred on {where}, more than 50 km from any country on the map."
-    elif metres >= 1000:
-        away = f"the nearest land or town on a coarse map is {distance(metres)} away"
+    elif metres >= 500:  # less is within the map's own error
+        away = f"its nearest land on the map is {distance(metres)} away"
         yield f"The scene lies in or just off {_article(name)}, centred on {where}; {away}."
     else:
         yield f"The scene lies in {_article(name)}, centred on {where}."

@@ -44,12 +44,15 @@ class Names:
         self._town, self._records, self._place = town, records, place
         self._towns = len(rows)
         self._found: dict[str, list[tuple[float, int]]] = {}
-        known = {f"geonames/{row[0]}" for row in rows}
+        known = {f"geonames/{row[0]}": number for number, row in enumerate(rows)}
         for number, row in enumerate(rows):
             self._add(number, row[1], row[2], math.log10(max(row[7] or 0, 1)))
         for number, record in enumerate(records, len(rows)):
             facets = record["facets"]
-            if facets.get("same_as") not in known and facets.get("feature") in _CLASS:
+            if facets.get("same_as") in known:  # another spelling of a town in rows: "New York" of "New York City"
+                row = known[facets["same_as"]]
+                self._add(row, record["title"], record.get("aliases", ()), math.log10(max(rows[row][7] or 0, 1)))
+            elif facets.get("feature") in _CLASS:
                 score = _CLASS[facets["feature"]] - _RANKED * float(facets.get("rank", 5))
                 self._add(number, record["title"], record.get("aliases", ()), score)
 
@@ -77,7 +80,7 @@ class Names:
 
     def _of(self, name: str) -> list[Place]:
         ranked = sorted(self._found.get(key(name), ()), key=lambda item: (-item[0], item[1]))
-        return [self._made(number) for _, number in ranked]
+        return [self._made(number) for number in dict.fromkeys(number for _, number in ranked)]
 
     def _made(self, number: int) -> Place:
         if number < self._towns:

@@ -36,7 +36,7 @@ def kb(chat: Chat, argument: str) -> None:
 
 
 def _kb_names(chat: Chat) -> list[str]:
-    folder = chat.opening.config.data_dir / "kb"
+    folder = chat.opening.config.kb_folder
     return sorted(p.parent.name for p in folder.glob("*/catalog.sqlite")) if folder.is_dir() else []
 
 

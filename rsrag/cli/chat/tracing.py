@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from ..control import harmless
 from .describe import part_line, shortened
@@ -39,18 +39,35 @@ def show_trace(screen: Screen, why: Why, *, prompt: bool = False) -> None:
             ("by", f"{why.model}, {why.status}"),
             ("cites", " ".join(f"[{n}]" for n in why.cited) or "nothing"),
             ("saw", f"{len(why.evidence)} sources"),
-            *[(name.replace("_", " "), _plain(value)) for name, value in why.verdict.items()],
+            *[(name.replace("_", " "), _plain(value)) for name, value in why.verdict.items() if name != "steps"],
             ("took", ", ".join(f"{stage} {value:.2f} s" for stage, value in why.seconds.items())),
             ("tokens", f"{why.usage.input_tokens:,} in, {why.usage.output_tokens:,} out" if why.usage else ""),
             *[("warning", text) for text in why.warnings],
         ],
     )
+    _steps(screen, why)
     if prompt:
         for message in why.messages:
             screen.line(f"Prompt, {message.get('role', '')}", "bold")
             screen.line(_content(message.get("content", "")), "dim")
     elif why.messages:
         screen.note("/why prompt shows the prompt as well.")
+
+
+def _steps(screen: Screen, why: Why) -> None:
+    """What a reader tried, in order: the part of the question, what it found, and how sure it was of it."""
+    for step in why.verdict.get("steps", ()) if isinstance(why.verdict, Mapping) else ():
+        if not isinstance(step, Mapping):
+            continue
+        chosen = step.get("chosen", ())
+        rows = [(name.replace("_", " "), _plain(value)) for name, value in step.items() if name not in _OF_STEP]
+        for one in chosen:
+            figures = ", ".join(f"{n} {one[n]:.2f}" for n in ("score", "similarity", "cover", "wanted") if n in one)
+            rows.append((f"[{one.get('evidence')}]", f"{shortened(str(one.get('sentence', '')), 120)} ({figures})"))
+        _rows(screen, f"Read: {shortened(str(step.get('part', 'the image')), 60)}", rows)
+
+
+_OF_STEP: Final = ("part", "chosen", "missing")
 
 
 def _rows(screen: Screen, heading: str, rows: Sequence[tuple[str, str]]) -> None:

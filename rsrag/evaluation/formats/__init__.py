@@ -35,7 +35,8 @@ def load(path: Path | str, *, split: str = "") -> Loaded:
     if path.is_dir():
         return Loaded(str(path), "folders", tuple(folders.read(path)))
     found, whole = records(path)
-    if isinstance(whole, dict) and isinstance(whole.get("images"), list):  # a caption dataset is one object
+    if isinstance(whole, dict) and isinstance(whole.get("images"), list) and not format_of(whole):
+        # A caption dataset is one object.
         found = [(f"{path.name}, image {n}", image) for n, image in enumerate(whole["images"], 1)]
     name = next((format_of(record) for _, record in found if isinstance(record, dict)), "")
     if not name:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..samples import Entry, Prediction, Sample
-from .fields import Fields, answer_keys, first, task_of, text_of, texts_of
+from .fields import Fields, answer_keys, first, images_of, said_of, task_of, text_of, texts_of
 
 _ROLES = {"human": "user", "gpt": "assistant"}
 
@@ -21,23 +21,26 @@ def matches(record: Fields) -> bool:
 
 
 def read(where: str, record: Fields) -> Iterator[Entry]:
-    """The reference is the last message where an assistant wrote it, else the record's own."""
+    """The reference is the last message where an assistant wrote it, else the record's own. ms-swift writes what the
+    model said there, and as `response`, and the reference as `labels`."""
     turns = [_turn(message) for message in record.get("messages") or record.get("conversations") or ()]
     answered = bool(turns) and turns[-1][0] == "assistant"
     prediction, reference = answer_keys(record, has_reference=answered)
-    if answered:
-        references: tuple[str, ...] = tuple(filter(None, [turns[-1][1]]))
-    else:
-        references = texts_of(record[reference], reference) if reference else ()
     asked = [text for role, text in turns if role == "user"]
-    text = text_of(record[prediction], prediction) if prediction else None
+    text = said_of(record[prediction], prediction) if prediction else None
+    references: tuple[str, ...] = ()
+    swift = (prediction, reference) == ("response", "labels") and answered and turns[-1][1] == text
+    if reference and (swift or not answered):
+        references = texts_of(record[reference], reference)
+    elif answered:
+        references = tuple(filter(None, [turns[-1][1]]))
     yield Entry(
         where,
         Sample(
             id=text_of(record.get("id"), "id") or "",
             task=task_of(record.get("task")),  # type: ignore[arg-type]
             question=asked[-1] if asked else "",
-            images=texts_of(first(record, ("images", "image")), "images"),
+            images=images_of(first(record, ("images", "image"))),
             references=references,
             meta={"name": record["task"]} if record.get("task") else {},
         ),

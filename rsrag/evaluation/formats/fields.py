@@ -11,14 +11,17 @@ from ..samples import Task
 
 Fields = Mapping[str, Any]
 
-_PREDICTIONS: Final = ("prediction", "predict", "pred", "output", "generated_text", "model_answer", "model_output")
-_REFERENCES: Final = ("reference", "references", "ground_truth", "label", "labels", "target", "gold")
+_PREDICTIONS: Final = (
+    *("prediction", "predict", "pred", "output", "generated_text", "model_answer", "model_output"),
+    *("predicted_answer", "model_response"),
+)
+_REFERENCES: Final = ("reference", "references", "ground_truth", "gt", "label", "labels", "target", "gold")
 _EITHER: Final = ("response", "answer", "caption")
 _TASKS: Final[tuple[tuple[str, Task], ...]] = (
     (r"caption|descri", "caption"),
     (r"multiple.?choice|\bmcq\b|^choice", "choice"),
     (r"vqa|question|\bqa\b", "vqa"),
-    (r"classif|categor", "classify"),
+    (r"classif|categor|recogni|^cls$", "classify"),
     (r"detect|ground|ref.?det|localis|localiz|\bbox", "detect"),
     (r"retriev|search", "retrieve"),
 )
@@ -33,6 +36,17 @@ def text_of(value: object, key: str) -> str | None:
             raise ValueError(f"{key} is {value}, which is no number that can be scored")
         return str(value)
     raise ValueError(f"{key} is {_short(value)}; it should be a text")
+
+
+def said_of(value: object, key: str) -> str | None:
+    """A prediction's text, which a batch of one may have left in a list."""
+    return text_of(value[0] if isinstance(value, list) and len(value) == 1 else value, key)
+
+
+def images_of(value: object) -> tuple[str, ...]:
+    """Paths of images: texts, or objects of {path} as Hugging Face's datasets write them, one or a list."""
+    found = value if isinstance(value, list | tuple) else [value]
+    return texts_of([each.get("path") if isinstance(each, dict) else each for each in found], "images")
 
 
 def texts_of(value: object, key: str) -> tuple[str, ...]:

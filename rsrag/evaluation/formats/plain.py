@@ -2,7 +2,8 @@
 
 {"id", "task", "question", "images", "reference" or "references", "labels", "options", "size",
  "prediction", "cited", "status" or "declined", "answerable", "confidence", "evidence": {"1": "..."} or ["..."],
- "relevant": [ids], "ranking": [ids]}. All are optional; a file may hold only questions or only predictions.
+ "relevant": [ids], "ranking": [ids], "paths": ["wide/narrow"], "item_paths": {id: ["wide/narrow"]}, "check": {...},
+ "subjects": [of the evidence cited]}. All are optional; a file may hold only questions or only predictions.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..samples import TASKS, Entry, Prediction, Sample
-from .fields import Fields, answer_keys, first, number_of, task_of, text_of, texts_of
+from .fields import Fields, answer_keys, first, images_of, number_of, said_of, task_of, text_of, texts_of
 from .geobench import boxes_of, choice_of, options_of
 
 _IDS = ("id", "question_id", "image_id", "filename", "file_name", "ID")
@@ -42,8 +43,10 @@ def read(where: str, record: Fields) -> Iterator[Entry]:
         prediction, reference = reference, ""  # an id and an answer: nothing was asked here
     options = options_of(record)
     truth = record.get(reference) if reference else None
-    if "relevant" in record:
-        task, references = "retrieve", texts_of(record["relevant"], "relevant")
+    paths, others = paths_of(record.get("paths"), "paths"), _item_paths(record.get("item_paths"))
+    if "relevant" in record or others:
+        task, references = "retrieve", texts_of(record.get("relevant"), "relevant")
+        references = references or tuple(id for id, own in others.items() if not set(own).isdisjoint(paths))
     elif options and truth is not None:
         given = texts_of(truth, reference)
         task, references = "choice", (choice_of(None, given[0] if given else "", options),)
@@ -57,8 +60,12 @@ def read(where: str, record: Fields) -> Iterator[Entry]:
     meta: dict[str, object] = {}
     if (answerable := record.get("answerable")) is not None:
         meta["answerable"] = _flag(answerable, "answerable")
+    if isinstance(check := record.get("check"), dict):
+        meta["check"] = check
     if (size := record.get("size")) is not None:
         meta["size"] = _size(size)
+    if paths and others:
+        meta |= {"paths": paths, "item_paths": others}
     ranking = texts_of(first(record, ("ranking", "retrieved")), "ranking")
     text = _said(record[prediction], prediction) if prediction else None
     declined = _declined(record)
@@ -69,7 +76,7 @@ def read(where: str, record: Fields) -> Iterator[Entry]:
             id=text_of(first(record, _IDS), "id") or "",
             task=task,  # type: ignore[arg-type]
             question=text_of(first(record, ("question", "prompt")), "question") or "",
-            images=texts_of(first(record, _IMAGES), "images"),
+            images=images_of(first(record, _IMAGES)),
             references=references,
             labels=texts_of(labels, "labels") if isinstance(labels, list) else (),
             options=options,
@@ -82,6 +89,7 @@ def read(where: str, record: Fields) -> Iterator[Entry]:
             confidence=number_of(record.get("confidence"), "confidence"),
             evidence=_evidence(record.get("evidence")),
             cited=text_of(record.get("cited"), "cited") or "",
+            subjects=texts_of(record.get("subjects"), "subjects"),
         )
         if answered
         else None,
@@ -91,7 +99,8 @@ def read(where: str, record: Fields) -> Iterator[Entry]:
 def record(sample: Sample, prediction: Prediction | None = None) -> dict[str, Any]:
     """A sample with its prediction as one of our own records, which `read` reads back as they are.
 
-    What is empty or unknown is left out; other values of `meta` than size and answerable are not kept.
+    What is empty or unknown is left out; other values of `meta` than size, answerable, check and label paths are
+    not kept.
     """
     right = {"retrieve": "relevant", "choice": "reference", "detect": "reference"}.get(sample.task, "references")
     found: dict[str, Any] = {
@@ -105,19 +114,41 @@ def record(sample: Sample, prediction: Prediction | None = None) -> dict[str, An
         "size": list(size) if isinstance(size := sample.meta.get("size"), tuple) else None,
     }
     found = {key: value for key, value in found.items() if value}
-    if "answerable" in sample.meta:
-        found["answerable"] = sample.meta["answerable"]
+    found |= {key: sample.meta[key] for key in ("answerable", "check") if key in sample.meta}
+    if isinstance(others := sample.meta.get("item_paths"), dict):
+        found |= {"paths": _joined(sample.meta["paths"])}
+        found |= {"item_paths": {id: _joined(paths) for id, paths in others.items()}}
     if prediction is not None:
         found["prediction"] = prediction.text
         given = {
             "cited": prediction.cited,
             "ranking": list(prediction.ranking),
             "evidence": dict(prediction.evidence),
+            "subjects": list(prediction.subjects),
         }
         found |= {key: value for key, value in given.items() if value}
         judged = {"declined": prediction.declined, "confidence": prediction.confidence}
         found |= {key: value for key, value in judged.items() if value is not None}
     return found
+
+
+def paths_of(value: object, key: str) -> tuple[tuple[str, ...], ...]:
+    """Labels of a hierarchy, "transport/airport/runway" from the widest to the narrowest."""
+    texts = texts_of(value, key)
+    parts = (tuple(part.strip() for part in text.split("/") if part.strip()) for text in texts)
+    return tuple(filter(None, parts))
+
+
+def _item_paths(value: object) -> dict[str, tuple[tuple[str, ...], ...]]:
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise ValueError("item_paths is no object of label paths by id")
+    return {str(id): paths_of(paths, "item_paths") for id, paths in value.items()}
+
+
+def _joined(paths: Any) -> list[str]:
+    return ["/".join(path) for path in paths]
 
 
 def _wanted(value: Any) -> str:
@@ -129,7 +160,7 @@ def _wanted(value: Any) -> str:
 
 def _said(value: Any, key: str) -> str | None:
     """A prediction's text; boxes may be given as lists."""
-    return (boxes_of(value) or text_of(value, key)) if isinstance(value, list) else text_of(value, key)
+    return (boxes_of(value) if isinstance(value, list) else "") or said_of(value, key)
 
 
 def _declined(record: Fields) -> bool | None:

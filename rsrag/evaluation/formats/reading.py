@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, NoReturn
@@ -18,6 +19,10 @@ _MARKS: Final = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+
+
+_FENCED: Final = re.compile(r"```(?:json)?\s*([\[{].*?)\s*(?:```|\Z)", re.IGNORECASE | re.DOTALL)
+_WRAPPED: Final = ("results", "data", "predictions", "records", "samples", "annotations")
 
 
 def decode(data: bytes, name: str) -> str:
@@ -62,18 +67,28 @@ def records(path: Path) -> tuple[list[tuple[str, Any]], Any]:
         raise UsageError(f"{path} is empty.", "It should hold one JSON record per line, or a JSON list of records.")
     whole = None
     opening = text.lstrip()[0]
-    if opening == "[" or (opening == "{" and path.suffix.lower() not in (".jsonl", ".ndjson")):
+    if opening in "[{":
         try:
             whole = parse(text)
         except ValueError as error:
-            if "column" not in str(error) or opening == "[":
+            as_lines = path.suffix.lower() in (".jsonl", ".ndjson") or "column" in str(error)
+            if opening == "[" or not as_lines:
                 raise UsageError(
                     f"{path.name} {_line_of(error)}.", "Correct it, or write one record per line."
                 ) from error
     if whole is not None:
-        found = whole if isinstance(whole, list) else [whole]
+        found = _listed(whole)
         return [(f"{path.name}, record {n}", _again(value)) for n, value in enumerate(found, 1)], whole
     return list(_lines(text, path.name)), None
+
+
+def _listed(whole: Any) -> list[Any]:
+    """The records of a file that is one value: a list, a list under a name such as "results", or itself."""
+    if isinstance(whole, dict):
+        lists = [whole[key] for key in _WRAPPED if isinstance(whole.get(key), list)]
+        if len(lists) == 1 and all(isinstance(each, dict | str) for each in lists[0]):
+            return list(lists[0])
+    return whole if isinstance(whole, list) else [whole]
 
 
 def _line_of(error: ValueError) -> str:
@@ -102,8 +117,8 @@ def _again(value: Any) -> Any:
 
 
 def unfenced(text: str) -> str:
-    """JSON that a model wrote, without the code fence it put around it."""
+    """JSON that a model wrote, without the code fence around it and what it said before and after."""
     text = text.strip()
-    if text.startswith("```"):
-        text = text.removeprefix("```").removeprefix("json").removesuffix("```")
+    if text[:1] not in ("[", "{") and (match := _FENCED.search(text)):
+        text = match[1]
     return text.strip()

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..samples import Entry, Prediction, Sample
-from .fields import Fields, answer_keys, first, text_of
+from .fields import Fields, answer_keys, first, said_of, text_of
 from .reading import parse, unfenced
 
 _PAIRS = ("qa_pairs", "gpt_output")
@@ -36,7 +36,7 @@ def read(where: str, record: Fields) -> Iterator[Entry]:
             raise ValueError(f"its question {ordinal + 1} is not {{question, answer}}")
         prediction, reference = answer_keys(pair, has_reference=False)
         answer = text_of(pair[reference], reference) if reference else None
-        text = text_of(pair[prediction], prediction) if prediction else None
+        text = said_of(pair[prediction], prediction) if prediction else None
         yield Entry(
             where,
             Sample(

@@ -2,8 +2,9 @@
 
 A sentence is taken as supported by some texts when every number in it occurs there (in any unit, within half a
 percent), nothing that they state is denied or the other way round, and enough of its words occur,
-weighed by how few of the texts have them. It compares words, not meanings: a paraphrase in other words counts as
-unsupported, and words put together wrongly as supported.
+weighed by how few of the texts have them. A number that only rows of a table give ("wind speed: 4.2 m/s", three of them
+or more) must be that of a row whose name the sentence says. It compares words, not meanings: a paraphrase in other
+words counts as unsupported, and words put together wrongly as supported.
 """
 
 from __future__ import annotations
@@ -17,12 +18,15 @@ from typing import Final
 from ...answering.citations import check, markers
 from ...answering.lexicon import lexicon
 from ...answering.words import cover, keys, question_words
-from .numbers import Number, numbers
+from .numbers import Number, numbers, quantity
 
 SUPPORT: Final = 0.6
 """The least weighted share of a sentence's words that must occur; chosen on the labelled pairs of the tests."""
 
 _MARKER: Final = re.compile(r"\s*[\[【][^\[\]【】\n]{1,80}[\]】]")
+_PARTS: Final = re.compile(r"(?<=[.!?;])\s+|\n+")
+_ROW: Final = re.compile(r"\s*(?P<name>[^:;|]{2,80}?)(?:\s*\((?P<code>\w+)\))?\s*:\s*(?P<value>[^:;|]+?)\s*;?\s*")
+_TABLE: Final = 3  # so many rows or more
 _DENIAL: Final = re.compile(r"\b(?:no|not|never|none|without|cannot|neither|nor|lacks?)\b|n['’]t\b", re.IGNORECASE)
 
 
@@ -80,8 +84,11 @@ def supported(claim: str, texts: Sequence[str], weights: Mapping[str, float] | N
     if not texts:
         return False
     together = "\n".join(texts)
-    there = numbers(together)
-    if not all(any(_same(number, other) for other in there) for number in numbers(claim)):
+    parts = _PARTS.split(together)
+    rows = [_row(part) for part in parts]
+    if len(rows) - rows.count(None) < _TABLE:
+        rows = [None] * len(parts)
+    if not all(_given(number, claim, parts, rows) for number in numbers(claim)):
         return False
     words = question_words(claim)
     if not words:
@@ -90,8 +97,32 @@ def supported(claim: str, texts: Sequence[str], weights: Mapping[str, float] | N
     known = {word.key: weights.get(word.key, _rarest(weights)) for word in words}
     if cover(words, known, keys(together)) < SUPPORT:
         return False
-    nearest = max(re.split(r"(?<=[.!?;])\s+|\n+", together), key=lambda part: cover(words, known, keys(part)))
+    nearest = max(parts, key=lambda part: cover(words, known, keys(part)))
     return bool(_DENIAL.search(claim)) == bool(_DENIAL.search(nearest))
+
+
+_Row = tuple[str, str]
+
+
+def _given(number: Number, claim: str, parts: Sequence[str], rows: Sequence[_Row | None]) -> bool:
+    """Whether the parts of a text give a number: a sentence does, or a row whose name the claim says."""
+    holders = [
+        row for part, row in zip(parts, rows, strict=True) if any(_same(number, other) for other in numbers(part))
+    ]
+    return any(row is None or _names(claim, *row) for row in holders)
+
+
+def _row(part: str) -> _Row | None:
+    """Name and code of a row of a table, "surface wind speed (SPEED): 4.2 m/s"; None for anything else."""
+    match = _ROW.fullmatch(part)
+    return (match["name"], match["code"] or "") if match and quantity(match["value"]) else None
+
+
+def _names(claim: str, name: str, code: str) -> bool:
+    if code and re.search(rf"(?<!\w){re.escape(code)}(?!\w)", claim):
+        return True
+    words = question_words(name)
+    return not words or cover(words, {word.key: 1.0 for word in words}, keys(claim)) >= SUPPORT
 
 
 def _same(claimed: Number, stated: Number) -> bool:

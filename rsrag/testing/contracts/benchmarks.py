@@ -13,7 +13,7 @@ from rsrag.interfaces import Benchmark
 
 from .base import ComponentContract
 
-_TASKS = ("vqa", "caption", "classify", "choice", "detect", "retrieve")
+_TASKS = ("vqa", "caption", "classify", "choice", "detect", "retrieve", "check")
 
 
 class BenchmarkContract(ComponentContract):

@@ -60,7 +60,11 @@ def test_no_name_means_two_things() -> None:
         ("method/utm", "false easting", Proj("EPSG:32633")(15, 0)[0]),
         ("method/utm", "scale factor", Proj("EPSG:32633").get_factors(15, 0).meridional_scale),
         ("method/map-projection-choice", "length of one degree of longitude at 60 degrees latitude", 111.32 / 2),
-        ("method/sampling-design", "number of points for 85 percent accuracy with 5 percent margin", 1.96**2 * 0.1275 / 0.05**2),
+        (
+            "method/sampling-design",
+            "number of points for 85 percent accuracy with 5 percent margin",
+            1.96**2 * 0.1275 / 0.05**2,
+        ),
         ("method/post-classification", "joint accuracy of two maps of 85 percent", 85 * 0.85),
         ("method/orthorectification", "shift for 10 m height error at 20 degrees off nadir", 10 * tan(pi / 9)),
         ("phenomenon/relief-displacement", "lean of a 100 m tower at 30 degrees off nadir", 100 * tan(pi / 6)),

@@ -29,16 +29,17 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from common import REPOSITORY, arguments, default_store, say
 
 import rsrag
-from rsrag import Chunk, Query
+from rsrag import Chunk, Hit, Query
+from rsrag.builtin.retrievers import Lexical, Named
 from rsrag.evaluation.bootstrap import paired
 from rsrag.evaluation.checks import says
 from rsrag.evaluation.metrics.score import Score, mean
 from rsrag.fusion import RRF_K
+from rsrag.retrieval import retrieve
 from rsrag.store.lexical import WEIGHTS, others
 from rsrag.store.words import STOP_WORDS, match_expression, possible_acronyms
 
@@ -48,6 +49,8 @@ FOLDS = 5
 NOW = dict(zip(("title", "aliases", "text"), map(float, WEIGHTS.split(",")), strict=False))
 METRICS = ("subject@1", "subject@8", "answer@1", "answer@3", "answer@8", "answer MRR")
 COMPARED = ("answer@8", "answer MRR")
+HYBRID = "hybrid: dense, words, names"
+PRODUCT = "hybrid + aliases, acronyms"
 TOPICS = {
     "definition": "definition meaning of what is stands for acronym",
     "meaning": "meaning value range threshold high low interpret",
@@ -266,14 +269,16 @@ def ways(
     found = {"dense": (text, ""), "names": (named, ""), "words": (base, "")}
     found |= {f"words + {field}": (ranking, "words") for field, ranking in fields.items()}
     found["words + all"] = (everything, "words")
-    found["hybrid: dense, words"] = (fused((text, 1), (base, 1)), "dense")
-    hybrid = "hybrid: dense, words, names"
-    found[hybrid] = (fused((text, 1), (base, 1), (named, 1)), "hybrid: dense, words")
-    for field, ranking in fields.items():
-        found[f"hybrid + {field}"] = (fused((text, 1), (ranking, 1), (named, 1)), hybrid)
-    found["hybrid + all"] = (fused((text, 1), (everything, 1), (named, 1)), hybrid)
-    found["hybrid + aliases, acronyms"] = (fused((text, 1), (both, 1), (named, 1)), hybrid)
-    found["the same, names twice"] = (fused((text, 1), (both, 1), (named, 2)), "hybrid + aliases, acronyms")
+    found["dense, words"] = (fused((text, 1), (base, 1)), "dense")
+
+    def hybrid(ranking: Ranking, names: float = Named.weight) -> Ranking:
+        return fused((text, 1), (ranking, 1), (named, names))
+
+    found[HYBRID] = (hybrid(base), "dense, words")
+    found |= {f"hybrid + {field}": (hybrid(ranking), HYBRID) for field, ranking in fields.items()}
+    found["hybrid + all"] = (hybrid(everything), HYBRID)
+    found[PRODUCT] = (hybrid(both), HYBRID)
+    found["the same, names once"] = (hybrid(both, 1), PRODUCT)
     measured = {way: scores(asked, ranking, chunks) for way, (ranking, _) in found.items()}
     for way, (_, against) in found.items():
         yield row(name, way, measured[way], against, measured.get(against, {}))
@@ -288,7 +293,7 @@ def by_weights(kb: rsrag.KnowledgeBase, asked: Sequence[Asked], chunks: Mapping[
     grid = {
         w: index.search(expressions, w) for w in {now, *itertools.product((0.5, 1.0, 4.0), (0.3, 1.0, 3.0), (1.0,))}
     }
-    mixed = {w: scores(asked, fused((text, 1), (r, 1), (named, 1)), chunks) for w, r in sorted(grid.items())}
+    mixed = {w: scores(asked, fused((text, 1), (r, 1), (named, Named.weight)), chunks) for w, r in sorted(grid.items())}
     chosen: list[tuple[float, ...]] = []
     for fold_ in range(FOLDS):
         rest = [i for i in range(len(asked)) if i % FOLDS != fold_]
@@ -299,17 +304,31 @@ def by_weights(kb: rsrag.KnowledgeBase, asked: Sequence[Asked], chunks: Mapping[
     return [row("dev", this, mixed[now], "", {}), row("dev", "chosen on the other folds", held_out, this, mixed[now])]
 
 
+class PlainWords:
+    """The lane of words as it is without acronyms."""
+
+    name, needs, votes = Lexical.name, Lexical.needs, Lexical.votes
+
+    def retrieve(self, query: Query, kb: rsrag.KnowledgeBase, k: int) -> list[Hit]:
+        found = kb.catalog.chunks.matching(match_expression(query.text), "text", kb.condition(query.where), k)
+        return [Hit(chunk, score, {self.name: (rank, score)}) for rank, (chunk, score) in enumerate(found, 1)]
+
+
 def milliseconds(kb: rsrag.KnowledgeBase, asked: Sequence[Asked]) -> dict[str, float]:
-    """Medians of a warm search by words, with and without acronyms, in turns."""
-    where = kb.condition(Query("").where)
-    spent: dict[str, list[float]] = {"words": [], "words, acronyms": []}
-    for number, one in enumerate(asked * 3):
-        for side in sorted(spent, reverse=bool(number % 2)):
-            start = time.perf_counter()
-            told = others(kb.catalog.db, possible_acronyms(one.text)) if "acronyms" in side else ()
-            kb.catalog.chunks.matching(match_expression(one.text, told), "text", where, DEPTH)
-            spent[side].append(1000 * (time.perf_counter() - start))
-    return {side: statistics.median(times) for side, times in spent.items()}
+    """Processor time of a warm text search (every lane, the question encoded), with and without acronyms, in turns."""
+    assistant = rsrag.Assistant(kb)
+    lanes = {"text search": assistant.lanes()}
+    lanes["without acronyms"] = [PlainWords() if lane.name == Lexical.name else lane for lane in lanes["text search"]]
+    spent: dict[str, list[float]] = {side: [] for side in lanes}
+    for number, one in enumerate(asked):
+        for side in sorted(lanes, reverse=bool(number % 2)):
+            kb._remembered.clear()
+            kb._searched.clear()
+            start = time.process_time()
+            retrieve(Query(one.text), kb, lanes[side], assistant.fuse)
+            spent[side].append(1000 * (time.process_time() - start))
+    found = {side: statistics.median(times) for side, times in spent.items()}
+    return found | {"ratio": statistics.median(a / b for a, b in zip(*(spent[s] for s in lanes), strict=True))}
 
 
 def show(rows: Sequence[Row]) -> None:
@@ -342,7 +361,8 @@ def main() -> None:
         print(json.dumps({"benchmark": TITLE, "rows": [asdict(r) for r in rows], "milliseconds": spent}, indent=2))
         return
     show(rows)
-    print("\n" + ", ".join(f"{side}: {value:.1f} ms" for side, value in spent.items()))
+    without, ratio = spent["without acronyms"], spent["ratio"]
+    print(f"\ntext search: {spent['text search']:.1f} ms, without acronyms {without:.1f} ms; ratio {ratio:.2f}")
 
 
 if __name__ == "__main__":

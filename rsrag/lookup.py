@@ -147,8 +147,11 @@ def with_parts(query: Query, kb: KnowledgeBase, hits: Sequence[Hit], subjects: S
             continue
         found = mentions(query.text, names_of(chunks[0].title, chunks[0].aliases))
         rest = without(query.text, found)
-        words = [w for w in question_words(rest) if w.key not in lexicon().idle]
-        titled = set(keys(re.split(r"\s*[,(]", chunks[0].title)[0]))  # another name of a subject is explained where it stands
+        words = [w for w in Asked.of(rest, ()).words if w.key != "band"]
+        words = words or [w for w in question_words(rest) if w.key not in lexicon().idle]
+        titled = set(
+            keys(re.split(r"\s*[,(]", chunks[0].title)[0])
+        )  # another name of a subject is explained where it stands
         words += [w for m in found for w in question_words(m.name) if w.key not in titled]
         parts = aspect(rest) or _FIRST_PARTS
         even = {w.key: 1.0 for w in words}
@@ -181,10 +184,15 @@ def with_listed(query: Query, kb: KnowledgeBase, hits: Sequence[Hit], named: Seq
             continue
         share, chunk = max((_supported(asked, chunk, told) for chunk, told in own), key=lambda pair: pair[0])
         named_so = max((listing.covers(asked.words, keys(f.attribute)) for f in held), default=0.0)
-        titled = listing.covers(asked.words, [*keys(own[0][0].title), *keys(" ".join(map(str, own[0][0].facets.values())))])
+        titled = listing.covers(
+            asked.words, [*keys(own[0][0].title), *keys(" ".join(map(str, own[0][0].facets.values())))]
+        )
+        themed = listing.covers(asked.words, keys(" ".join(map(str, own[0][0].facets.values()))))
+        titled = max(titled, 1.5 * themed)
         if share >= _ENOUGH or max(named_so, titled) >= _ENOUGH:
             led.append((share + 2 * max(named_so, titled), Hit(chunk)))
-    led.sort(key=lambda pair: -pair[0])
+    places = {subject: place for place, subject in reversed(list(enumerate(h.chunk.subject for h in hits)))}
+    led.sort(key=lambda pair: (-round(pair[0], 1), places.get(pair[1].chunk.subject, len(hits))))
     surely = [pair for pair in led if pair[0] >= 2 * _ENOUGH]
     led = surely if len(surely) > 1 else led
     found = [dataclasses.replace(hit, lanes={LIST_LANE: (rank, share)}) for rank, (share, hit) in enumerate(led, 1)]

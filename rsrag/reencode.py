@@ -39,7 +39,9 @@ NAMED = 5
 _WANTED = {
     "images": "FROM chunks c WHERE c.kind = 'image'",
     "names": f"FROM chunks c JOIN records r ON r.rowid = c.record WHERE r.vectors AND c.part IN {NAME_PARTS}",
-    "texts": "FROM chunks c JOIN records r ON r.rowid = c.record WHERE r.vectors AND c.kind = 'text'",
+    # What has a vector gets another: gazetteers and figures have none.
+    "texts": """FROM chunks c WHERE c.kind = 'text' AND EXISTS
+                (SELECT 1 FROM vectors v WHERE v.space = 'texts' AND v.content_hash = c.content_hash)""",
 }
 
 

@@ -91,3 +91,15 @@ def test_pickles_are_not_opened(with_vectors: Path, tmp_path: Path) -> None:
     np.savez(file, hashes=np.array([{"a": 1}], object), rows=np.ones((1, 64), np.float16), encoder=FakeEncoder().id)
     with opened(tmp_path / "kb", FakeEncoder()) as kb:
         assert "pickle" in str(kb.add(with_vectors).failed)
+
+
+def test_the_packs_of_the_wheel_bring_theirs_for_the_starter_encoder(tmp_path: Path) -> None:
+    """What was written since they were made is encoded on first use, while somebody waits: few texts at most.
+
+    `python examples/packs/embed.py knowledge/*/` makes them anew.
+    """
+    names = ("indices", "methods", "phenomena", "scenes", "sensors")
+    with KnowledgeBase(tmp_path / "kb", plugins=Plugins(external=False)) as kb:
+        reports = [kb.add(name) for name in names]
+        assert [report.failed for report in reports] == [()] * len(names)
+        assert sum(report.embedded for report in reports) <= 0.02 * sum(n for *_, n in kb.info().spaces)

@@ -324,7 +324,7 @@ def test_a_newer_schema_is_refused(tmp_path: Path, plugins: Plugins) -> None:
     db = sqlite3.connect(tmp_path / "kb" / "catalog.sqlite")
     db.execute("PRAGMA user_version = 99")
     db.close()
-    with pytest.raises(StoreError, match="schema version 99; this rsrag reads 2"):
+    with pytest.raises(StoreError, match="schema version 99; this rsrag reads 3"):
         KnowledgeBase(tmp_path / "kb", "fake", plugins=plugins)
 
 

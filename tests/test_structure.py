@@ -42,7 +42,7 @@ ROWS: list[set[str]] = [
     {"rasters", "remote"},
     {"scene", "store"},
     {"lookup", "tiling", "completing"},
-    {"ingest", "retrieval", "toolbox", "export"},
+    {"ingest", "retrieval", "toolbox", "export", "enrichment"},
     {"reencode"},
     {"turn"},
     {"classification", "tile_search"},
@@ -226,7 +226,13 @@ def test_only_the_index_knows_chroma() -> None:
 
 
 def test_no_module_needs_a_heavy_package_to_be_imported_except_those_that_are_about_it() -> None:
-    about = {"langchain", "builtin.sources.documents", "builtin.tools.outlines", "builtin.tools.sphere"}
+    about = {
+        "langchain",
+        "builtin.sources.documents",
+        "builtin.tools.outlines",
+        "builtin.tools.sphere",
+        "builtin.tools.topology",
+    }
     wrong = [str(a) for a in arrows() if not a.lazy and a.module not in about and is_heavy(a.target.split(".")[0])]
     assert wrong == []
 

@@ -237,16 +237,36 @@ def test_a_folder_that_is_no_pack_is_one_clear_line(tmp_path: Path, pack: Path) 
 # -- the gazetteer --------------------------------------------------------------------------------
 
 
-def test_country_by_outline_and_by_town(pack: Path) -> None:
+def test_country_by_outline(pack: Path) -> None:
     gazetteer = Gazetteer(pack)
     assert gazetteer.country(5, 5) == ("Westland", 0.0)
     name, metres = gazetteer.country(20.1, 5)
     assert name == "Eastland" and metres == pytest.approx(GEOD.inv(20.1, 5, 20, 5)[2], rel=1e-3)
     assert gazetteer.country(30, 5) == (OPEN_WATER, 0.0)
     assert gazetteer.country(-179.0, -15.0) == ("Furthest", 0.0)
-    # A state too small for the map, inside another's outline; undecided where a town of that one is near as well.
-    assert gazetteer.country(9.0, 5.01)[0] == "Tinyland"
-    assert gazetteer.country(9.2, 5.0)[0] == "Tinyland or Westland"
+    # A town, whatever its country, does not move the map.
+    assert gazetteer.country(9.0, 5.01) == ("Westland", 0.0)
+
+
+def test_the_border_is_where_another_country_begins(pack: Path) -> None:
+    gazetteer = Gazetteer(pack)
+    found = gazetteer.border(9.9, 5.0)
+    assert found is not None and found.area.name == "Eastland" and found.bearing == pytest.approx(90, abs=0.1)
+    assert found.distance_m == pytest.approx(GEOD.inv(9.9, 5, 10, 5)[2], rel=1e-3)
+    assert gazetteer.border(9.0, 5.0) is None and gazetteer.border(9.0, 5.0, within_km=200) is not None
+    assert gazetteer.border(20.1, 5.0) is None  # at sea there is a nearest country, and no border
+
+
+def test_disputed_ground_is_told(tmp_path: Path, pack: Path) -> None:
+    area = (
+        '[[area]]\nname = "Corner"\nring = [[0, 0], [2, 0], [2, 2], [0, 2], [0, 0]]\nnote = "The corner is disputed."\n'
+    )
+    (pack / "disputed.toml").write_text(area)
+    assert "The corner is disputed." in Locate(places=str(pack))(scene_over(tmp_path, 0.9, 0.9, 1.1, 1.1)).text
+    assert Gazetteer(pack).disputes(3, 3) == []
+    (pack / "disputed.toml").write_text("[[area]\n")
+    with pytest.raises(RsragError, match=r"disputed\.toml"):
+        Gazetteer(pack).disputes(1, 1)
 
 
 def test_coast_is_no_border_and_no_seam(pack: Path) -> None:

@@ -250,6 +250,8 @@ NOT_PLACES = {"Thomas Magena home", "Liberpolis"}  # a private house and a place
 SAME_RIVER_KM = 150.0
 LARGEST_TOWNS = 3
 SMALL_KM2 = 5000
+NEIGHBOURS_UNSURE = {"AQ", "MO"}  # a continent; a peninsula that the map draws apart from its mainland
+TINY_KM2 = 20  # less is no figure of GeoNames' whole numbers
 AREAS_AGREE = 0.05  # of a small state the computed area is told where GeoNames' differs by less than this share
 
 
@@ -558,15 +560,18 @@ class Facts:
         row = self.drawn[id_]
         cover, have, their = ("cover", "have", "their") if plural else ("covers", "has", "its")
         computed, theirs = row["area_km2"], self.areas.get(iso2, 0.0)
+        sentences: list[str] = []
+        facts: list[Json] = []
         # Small states are drawn too large (Monaco), or without the land they have reclaimed (Singapore).
-        if 0 < theirs < SMALL_KM2 and abs(computed - theirs) > AREAS_AGREE * theirs:
-            area, whence, attribute = significant(theirs, 4), "in GeoNames", "area (GeoNames)"
-        else:
-            area, attribute = significant(computed, 3), "area (computed from the outline)"
+        if computed >= SMALL_KM2 or abs(computed - theirs) <= AREAS_AGREE * theirs:
+            area = significant(computed, 3)
             whole = f" without {their} territories that ISO 3166-1 lists apart" if iso2 in SOVEREIGN else ""
-            whence = f"as computed from Natural Earth's 1:10 million outline{whole}, inland water included"
-        sentences = [f"{subject} {cover} about {area:,} km², {whence}.".replace(", in GeoNames", " in GeoNames")]
-        facts = [fact(attribute, area, "km2")]
+            sentences.append(f"{subject} {cover} about {area:,} km², as computed from Natural Earth's 1:10 million "
+                             f"outline{whole}, inland water included.")  # fmt: skip
+            facts.append(fact("area (computed from the outline)", area, "km2"))
+        elif theirs >= TINY_KM2 and 0.5 < computed / theirs < 2:
+            sentences.append(f"{subject} {cover} about {theirs:,.0f} km² in GeoNames.")
+            facts.append(fact("area (GeoNames)", round(theirs), "km2"))
         near = [the(self.drawn[n]["name"]) for n in row["neighbours"] if self.drawn[n]["iso_a2"]]
         if near:
             count = f"{len(near)} countries and territories" if len(near) > 1 else "one country or territory"
@@ -574,7 +579,7 @@ class Facts:
             sentences.append(f"By land, {subject[0].lower() + subject[1:] if subject.startswith('The ') else subject} "
                              f"{'border' if plural else 'borders'} {count}: {listed}.")  # fmt: skip
             facts += [fact("borders", listed), fact("number of neighbouring countries and territories", len(near))]
-        elif iso2 and iso2 != "AQ":
+        elif iso2 and iso2 not in NEIGHBOURS_UNSURE:
             sentences.append(f"{subject} {have} no land border.")
             facts.append(fact("number of neighbouring countries and territories", 0))
         if towns := self.towns.get(iso2, []):
@@ -622,7 +627,7 @@ def small_country_records(
             facts.append(fact(attribute, capital))
         more, also = known.of(id_, iso2, subject, plural)
         facts += [fact("ISO 3166-1 alpha-2 code", iso2), fact("ISO 3166-1 alpha-3 code", row["iso_a3"]), *also]
-        sentences += [*more, f"{'They reach' if plural else 'It reaches'} {span(row['box'])}."]
+        sentences += [*more, f"{reach(row['box'], plural)}."]
         yield record(
             "country", row["iso_a3"], name, [*row["aliases"], *COUNTRY_ALIASES.get(iso2, []), iso2, row["iso_a3"]],
             " ".join(sentences), facts,
@@ -630,6 +635,13 @@ def small_country_records(
              "region": region}, box=row["box"], license_=CC_BY,
             source="Natural Earth 1:10m countries; towns and capital by GeoNames",
         )  # fmt: skip
+
+
+def reach(box: list[float], plural: bool) -> str:
+    west, south, east, north = box
+    if north - south < 0.2 and 0 <= east - west < 0.2:
+        return f"{'They lie' if plural else 'It lies'} around {position((west + east) / 2, (south + north) / 2)}"
+    return f"{'They reach' if plural else 'It reaches'} {span(box)}"
 
 
 def known_capital(countries: Countries, iso2: str) -> str:

@@ -9,6 +9,7 @@ from ..types import Evidence
 from .candidates import Candidate
 from .cleaning import one_line, unmark
 
+_MOST_MISSING = 3
 _MARKUP = re.compile(r"[*_`\[\]]")
 
 
@@ -73,19 +74,31 @@ def closest(evidence: Sequence[Evidence], count: int = 3) -> str:
     )
 
 
-def declined(evidence: Sequence[Evidence], missing: Sequence[str], nearest: Sequence[int]) -> str:
+def declined(
+    evidence: Sequence[Evidence],
+    missing: Sequence[str],
+    nearest: Sequence[int],
+    of: str = "",
+    instead: str = "",
+    foreign: bool = False,
+) -> str:
     """What is missing, what comes closest, what would answer it.
 
-    `missing` are names and quantities that no evidence mentions; `nearest` the numbers of the evidence that came
-    closest, which are named first.
+    `missing` are names, quantities and words that no evidence mentions, of the subject with the title `of` where it is
+    known; `nearest` the numbers of the evidence that came closest, which are named first; `instead` is what is known in
+    place of it. A `foreign` question is told what can be read.
     """
     shown = [e for e in evidence if e.kind == "text"] or list(evidence)
     order = {number: place for place, number in reversed(list(enumerate(nearest)))}
     shown.sort(key=lambda e: order.get(e.number, len(order)))
     nothing = "Nothing in the knowledge base answers this"
-    if missing:
-        quoted = listed([f"'{_MARKUP.sub('', m)}'" for m in missing], "or")
-        said = [f"{nothing}: no passage found mentions {quoted}.", closest(shown)]
+    quoted = listed([f"'{_MARKUP.sub('', m)}'" for m in missing[:_MOST_MISSING]], "or")
+    if foreign:
+        said = ["This model reads questions in English, and this does not look like English.", closest(shown)]
+        remedy = "Ask in English; names, numbers and units may stay as they are."
+    elif missing:
+        where = f"what it holds on {name(of)} does not mention" if of else "no passage found mentions"
+        said = [f"{nothing}: {where} {quoted}.", instead, closest(shown)]
         what = f"is about {quoted}" if re.search(r"[A-Z\d]", quoted) else "covers it"
         remedy = f"A document that {what} would answer it; add one with `rsrag kb add`."
     elif shown:
@@ -94,7 +107,7 @@ def declined(evidence: Sequence[Evidence], missing: Sequence[str], nearest: Sequ
     else:
         said = [f"{nothing}: the search found no evidence at all."]
         remedy = "Add documents or images with `rsrag kb add`."
-    return "\n\n".join([*said, remedy])
+    return "\n\n".join([*filter(None, said), remedy])
 
 
 def unseen(evidence: Sequence[Evidence], scenes: bool) -> str:

@@ -49,7 +49,9 @@ _SHOWN: Final = re.compile(
     r"|\b(?:this|that)\s+(?:place|landmark|site|location|spot|building|structure)\b",
     re.IGNORECASE,
 )
-_UNIT_IN: Final = re.compile(r"\b(?:in|as) ([a-zµμ²/%°]{1,12}2?)(?=\s*(?:[?.!,;)]|$))|\(([a-zµμ²%°]{1,11})\)\s*\??$", re.I)
+_UNIT_IN: Final = re.compile(
+    r"\b(?:in|as) ([a-zµμ²/%°]{1,12}2?)(?=\s*(?:[?.!,;)]|$))|\(([a-zµμ²%°]{1,11})\)\s*\??$", re.I
+)
 _ORDINAL: Final = re.compile(r"(?<![\w.,-])\d{1,2}(?![\w.,]*\w)")
 _ENDS: Final = frozenset("lower upper minimum maximum first second lowest highest near far".split())
 _DESIGNATION: Final = re.compile(r"[A-Za-z]{0,2}\d+[A-Za-z]?")
@@ -151,10 +153,17 @@ class Asked:
             for w in question_words(_UNIT_IN.sub(" ", plain) if unit else plain)
             if w.key not in called and w.key not in lex.scene_words and w.key not in forms
         ]
-        words = tuple(w for w in every if w.key not in drop and w.key not in lex.idle)
+        degrees = lex.greater | lex.smaller if told else frozenset()
+        words = tuple(w for w in every if not {w.key} & (drop | lex.idle) and w.surface.lower() not in degrees)
         numbers = frozenset(_ORDINAL.findall(plain))
         return cls(
-            words, tuple(times(text)), numbers, tuple(key_of(m.name) for m in found if key_of(m.name) in own), unit, tuple(a.words for a in told), tuple(every)
+            words,
+            tuple(times(text)),
+            numbers,
+            tuple(key_of(m.name) for m in found if key_of(m.name) in own),
+            unit,
+            tuple(a.words for a in told),
+            tuple(every),
         )
 
 
@@ -225,6 +234,8 @@ def _fit(asked: Asked, fact: Fact) -> float:
     told = 0.0
     for words in heads:
         designated = any(_DESIGNATION.fullmatch(key) for key in words)
+        if designated and not stems and list(words)[-1] not in keys_asked:
+            continue  # "the red bands" asks for none of their figures
         if words and not (stems and designated and constraints.isdisjoint(words)):
             told = max(told, cover(list(words.values()), dict.fromkeys(words, 1.0), keys_asked))
     fit = (sum(shares) / len(shares) + told) / 2
@@ -350,7 +361,7 @@ def _value(fact: Fact, unit: str = "") -> str:
 
 
 def converted(fact: Fact, unit: str) -> str:
-    """" (180.2 miles)" for a figure in another unit of its dimension, or ""."""
+    """ " (180.2 miles)" for a figure in another unit of its dimension, or ""."""
     units = lexicon().units
     if not isinstance(fact.value, int | float) or unit not in units or fact.unit.lower() not in units:
         return ""
@@ -362,4 +373,8 @@ def converted(fact: Fact, unit: str) -> str:
 
 def as_number(fact: Fact) -> float:
     """A figure in the base unit of its dimension; 0 for a text."""
-    return float(fact.value) * lexicon().units.get(fact.unit.lower(), ("", 1.0))[1] if isinstance(fact.value, int | float) else 0.0
+    return (
+        float(fact.value) * lexicon().units.get(fact.unit.lower(), ("", 1.0))[1]
+        if isinstance(fact.value, int | float)
+        else 0.0
+    )

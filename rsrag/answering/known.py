@@ -24,8 +24,10 @@ _DENIES: Final = re.compile(
     r"\b(?:no|not|without|lacks?|lacking|cannot|neither|nor|never|none|absent)\b|n['’]t\b", re.IGNORECASE
 )
 _SPELT_OUT: Final = re.compile(
-    r"\b(?:stands? for|acronym|abbreviat\w+|full (?:name|form|title)|spell(?:ed|t)? out|short for|letters .* mean)\b", re.I
+    r"\b(?:stands? for|acronym|abbreviat\w+|full (?:name|form|title)|spell(?:ed|t)? out|short for|letters .* mean)\b",
+    re.I,
 )
+_MOST_LISTED: Final = 12
 _MOST_NAMED: Final = 3  # places of one name
 
 
@@ -112,7 +114,9 @@ def told_apart(about: About, found: Sequence[Candidate], similarity: Mapping[int
         return None
     chosen: list[Candidate] = []
     for subject in subjects:
-        others = {k for s in subjects if s != subject for c in of(found, [s])[:1] for k in _names_keys(c, about.called[s])}
+        others = {
+            k for s in subjects if s != subject for c in of(found, [s])[:1] for k in _names_keys(c, about.called[s])
+        }
         own = of(found, [subject])
 
         def worth(c: Candidate, others: set[str] = others) -> float:
@@ -162,10 +166,11 @@ def enumerated(asked: Wanted, found: Sequence[Candidate], evidence: Sequence[Evi
             rows.append((_short(item.title), item, best.text if best else ""))
     if not rows:
         return None
+    beside = ", among others" if len(rows) >= _MOST_LISTED else ""
     if asked.bound:
         told = listed([f"{title} ({figure}) [{item.number}]" for title, item, figure in rows])
-        return Said((f"These fit: {told}.",), "list", {"listed": float(len(rows))})
-    first = f"These fit: {listed([f'{title} [{item.number}]' for title, item, _ in rows])}."
+        return Said((f"These fit: {told}{beside}.",), "list", {"listed": float(len(rows))})
+    first = f"These fit: {listed([f'{title} [{item.number}]' for title, item, _ in rows])}{beside}."
     more = [cite(text, [item.number]) for _, item, text in rows[:3] if text]
     return Said((first, *more), "list", {"listed": float(len(rows))})
 

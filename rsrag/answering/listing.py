@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from ..types import Fact
 from .facts import Asked, fitting
 from .lexicon import lexicon
 from .quantities import Found, quantities
-from .words import Word, cover, keys, question_words
+from .words import Word, cover, keys, question_words, stem
 
 _DENIES: Final = re.compile(
     r"\b(?:no|not|without|lacks?|lacking|cannot|neither|nor|never|none|unlike|instead of|rather than)\b|n['’]t\b",
@@ -27,6 +27,8 @@ _MORE: Final = re.compile(
     r"|coarser than|exceed\w*|beyond|or more)\b|>",
     re.IGNORECASE,
 )
+_TELLING: Final = frozenset(("radar", "optical"))  # kinds of things, and what is asked of them
+_RESOLUTION: Final = (stem("resolution"), stem("best"))
 _ASKS: Final = re.compile(
     r"\b(?:which|what|list|name|show|any|all|are there|is there|give me|tell me|names? of|examples?)\b", re.IGNORECASE
 )
@@ -47,7 +49,7 @@ class Wanted:
 def wanted(text: str) -> Wanted | None:
     """The list that a question asks for, or None: it must name a kind of things, in the plural or after "which"."""
     lex = lexicon()
-    match = next((m for m in re.finditer(r"[^\W\d_]+", text) if m.group().lower() in _nouns()), None)
+    match = next((m for m in re.finditer(r"[^\W\d_]+", text) if m.group().lower() in lex.class_nouns), None)
     if match is None or not (_ASKS.search(text) or len(text.split()) <= 6):
         return None
     noun = match.group().lower()
@@ -60,25 +62,18 @@ def wanted(text: str) -> Wanted | None:
     words = [
         w
         for w in question_words(plain)
-        if w.key not in lex.idle | lex.forms["list"] | lex.listing and lex.classes.get(w.key) != lex.classes[_stem(noun)]
+        if w.key not in (lex.idle - _TELLING) | lex.forms["list"] | lex.listing
+        and (w.key in _TELLING or lex.classes.get(w.key) != lex.classes[stem(noun)])
     ]
     side = -1 if _LESS.search(text) else 1 if _MORE.search(text) else 0
     years = [Found(float(y), "", y) for y in re.findall(r"\b(?:19|20)\d\d\b", text)]
     found = [q for q in quantities(text) if q.base] or (years if side else [])
     asked = Asked.of(text, ())
+    if side and found and not asked.wanted and found[0].base == "m":  # "sensors below 1 m": what they resolve
+        asked = replace(asked, wanted=(_RESOLUTION,))
     if side and found and asked.wanted:
-        return Wanted(lex.classes[_stem(noun)], (), asked, found[0], side)
-    return Wanted(lex.classes[_stem(noun)], tuple(words), asked) if words else None
-
-
-def _nouns() -> frozenset[str]:
-    return lexicon().class_nouns
-
-
-def _stem(noun: str) -> str:
-    from .words import stem
-
-    return stem(noun)
+        return Wanted(lex.classes[stem(noun)], (), asked, found[0], side)
+    return Wanted(lex.classes[stem(noun)], tuple(words), asked) if words else None
 
 
 def supports(words: Sequence[Word], sentence: str, titled: Iterable[str] = ()) -> float:

@@ -65,7 +65,9 @@ def mentions(text: str, names: Iterable[str] | Mapping[str, str]) -> list[Mentio
         found.append(Mention(pieces[place].start(), pieces[end].end(), known[key], key))
         place = end + 1
     shouted = text.upper() == text
-    return [m for m in found if shouted or not _is_code(m.name) or text[m.start : m.end] == text[m.start : m.end].upper()]
+    return [
+        m for m in found if shouted or not _is_code(m.name) or text[m.start : m.end] == text[m.start : m.end].upper()
+    ]
 
 
 def _is_code(name: str) -> bool:

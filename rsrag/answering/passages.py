@@ -85,7 +85,13 @@ def answer_part(
     """The best sentence for a part and up to `supports` more. `compared` is the text compared by meaning; `preferred`
     are the parts of records that are likely to answer, best first."""
     # A reason repeats what it explains, so repeating counts less there.
-    w = Weights(wanted=0.3, redundancy=0.03) if part.elliptic else Weights()
+    w = (
+        Weights(wanted=0.3, redundancy=0.03)
+        if part.elliptic
+        else Weights(wanted=0.25)
+        if "why" in part.kinds
+        else Weights()
+    )
     scored = score(part, compared, found, weights, language, subjects, w, preferred)
     if part.elliptic and "why" in part.kinds:  # being on the subject is not a reason
         scored = [s for s in scored if s.wanted == 1.0]

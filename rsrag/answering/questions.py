@@ -17,6 +17,10 @@ _CUT = re.compile(
     r"|,\s+(?=(?:why|how|where|when|who|what)\b)",
     re.IGNORECASE,
 )
+# "S2A's swath", but not "what's".
+_POSSESSIVE = re.compile(
+    r"\b(?!(?:what|who|where|how|when|it|that|there|here|let|he|she)['’])(\w+)['’]s\b", re.IGNORECASE
+)
 _DEICTIC = re.compile(r"\b(?:this|that|these|those|it|its|here|they|their|the (?:image|picture|photo|scene))\b", re.I)
 
 _DEFINES = re.compile(r"^(?:\S+ ){1,6}?(?:is|are|was|means|measures|refers to|stands for|denotes|=)(?!\w)")
@@ -50,7 +54,7 @@ class Question:
 
 def understand(text: str, scenes: bool = False) -> Question:
     """Read a question; `scenes` tells whether there is an image that "this" can mean."""
-    text = re.sub(r"(?<=\w)['’]s\b(?! there)", "", " ".join(one_line(text).split(" ")[:_LONGEST]))  # "S2A's swath"
+    text = _POSSESSIVE.sub(r"\1", " ".join(one_line(text).split(" ")[:_LONGEST]))
     parts: list[Part] = []
     for piece in (p.strip(" ,") for p in _CUT.split(text)):
         if not piece:

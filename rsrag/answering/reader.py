@@ -31,7 +31,15 @@ _LOOSE = Limits(sure=0.0, fair=0.0, least_cover=0.0, least_similarity=-1.0)
 Status = Literal["answered", "partial", "declined"]
 _MOST_TOLD = 12  # sentences of tools, where the question is what a scene shows
 _SUPPORTS = 3
+_DESIGNATION = re.compile(r"[a-z]{0,2}\d+[a-z]?")
+_COUNTRY = re.compile(
+    r"\b(?:wh(?:ich|at|ose) (?:country|nation|territory|state|continent)|where(?: is|['’]s| are| lies?))\b",
+    re.IGNORECASE,
+)
+_NEARLY = 0.75  # a sentence that gives a reason may be so much less alike than one that gives none
+_SMALL_TALK = 3  # words that a question for a country may have left over
 _NO_WORD = "qzxjvkq"
+_FOREIGN_FROM = 3  # words
 _PLAIN_VERDICT = 0.75  # so much of a question must be in the sentence that says yes or no
 _MOST_LISTED = 5  # sentences of a text that lists
 _FIRST_PARTS = ("definition", "overview", "appearance", "bands")
@@ -130,7 +138,8 @@ class _Reader:
         if not any(said) and self.blind:
             return Reading(unseen(self.prompt.evidence, self.scenes), "declined", trace)
         if not any(said):
-            return Reading(declined(self.prompt.evidence, gone or self._absent(), self._nearest()), "declined", trace)
+            sure = min(self.confidences, default=None)
+            return Reading(self._declined(gone), "declined", trace, sure)
         return Reading(paragraphs(said), status, trace, min(self.confidences, default=None))
 
     def _part(self, part: Part, gone: Sequence[str], place: int) -> tuple[list[str], str]:
@@ -166,7 +175,9 @@ class _Reader:
             return False
         counts = self.scenes and re.search(r"\bhow many\b|\bcount\b", lowered) and "describe" not in part.kinds
         lacks = not self.scenes and any(cue.search(lowered) for cue in lexicon().shown)
-        lacks = lacks and bool({"identify", "yes_no", "describe"} & set(part.kinds) or not self._about_of(part).subjects)
+        lacks = lacks and bool(
+            {"identify", "yes_no", "describe"} & set(part.kinds) or not self._about_of(part).subjects
+        )
         return "sight" in part.kinds or bool(counts) or lacks
 
     def _asks_which(self, part: Part) -> bool:
@@ -174,7 +185,9 @@ class _Reader:
         if not self.prompt.votes or {"why", "where", "near", "number", "when", "describe"} & set(part.kinds):
             return False
         either = re.search(r"\bor\b", part.text) and not part.elliptic
-        return bool(either) or ("identify" in part.kinds and not any(any(c.isdigit() for c in w.key) for w in part.words))
+        return bool(either) or (
+            "identify" in part.kinds and not any(any(c.isdigit() for c in w.key) for w in part.words)
+        )
 
     def _beside(self, part: Part) -> bool:
         """Whether a part asks for something else than what a tool has done: what the scene is, or where."""
@@ -377,7 +390,14 @@ class _Reader:
             near = self._similarity(part.text, sayable)
             if said := known.told_apart(about, sayable, near):
                 return self._say(part, said)
-        bare = not about.left and not about.apart and (kinds & {"definition", "describe", "where", "identify"} or not (kinds or about.parts))
+        bare = (
+            not about.left
+            and not about.apart
+            and (kinds & {"definition", "describe", "where", "identify"} or not (kinds or about.parts))
+        )
+        places = all(s.startswith("place/") for s in about.subjects)
+        if places and "where" in kinds and _COUNTRY.search(part.text):
+            bare = len(about.left) <= _SMALL_TALK
         if bare or ("definition" in kinds and known.spelling_out(part)):
             if said := known.defined(part, about, own, self.prompt.evidence):
                 return self._say(part, said)
@@ -396,25 +416,42 @@ class _Reader:
         if about.apart:  # what is said of one should speak of the other
             named = {w.key: w for s in about.subjects for w in question_words(about.called[s])}
             words = tuple({w.key: w for w in (*words, *named.values())}.values())
+        there = frozenset().union(*(c.found | c.titled for c in own))
+        if any(_DESIGNATION.fullmatch(w.key) and not cover([w], {w.key: 1.0}, there) for w in about.left):
+            return [""], "declined"  # a band that it has not
         asked = replace(part, words=words)
         weights = {**self.weights, **weigh(words, self.language)}
         preferred = about.parts or _FIRST_PARTS
         supports = max(_SUPPORTS - 1 - (len(self.question.parts) - 1), 1)
-        passage = answer_part(
-            asked, part.text, sayable, weights, self.language, subjects=frozenset(about.subjects), taken=self.taken,
-            supports=supports, limits=_LOOSE, preferred=preferred,
-        )  # fmt: skip
+        def searched(among: Sequence[Candidate]) -> Passage:
+            return answer_part(
+                asked, part.text, among, weights, self.language, subjects=frozenset(about.subjects), taken=self.taken,
+                supports=supports, limits=_LOOSE, preferred=preferred,
+            )  # fmt: skip
+
+        passage = searched(sayable)
+        if "why" in part.kinds and passage.chosen and passage.chosen[0].wanted < 1:
+            reasons = searched([c for c in sayable if lexicon().causal.search(c.body)])
+            if reasons.chosen and reasons.chosen[0].similarity >= _NEARLY * passage.chosen[0].similarity:
+                passage = reasons
         self._note(part, passage)
         if not passage.chosen:
             return [""], "declined"
         best = passage.chosen[0]
-        if about.parts and not words and (first := self._beginning(about.parts, sayable)):
+        figure = bool({"number", "when"} & set(part.kinds))
+        if about.parts and not words and not figure and (first := self._beginning(about.parts, sayable)):
             best = replace(best, candidate=first)
-        chosen = [best.candidate, *(s.candidate for s in passage.chosen[1:])]
+        chosen = [best.candidate, *(s.candidate for s in passage.chosen[1:] if s.candidate is not best.candidate)]
         if not {"number", "when", "yes_no"} & set(part.kinds):
             chosen = self._run_on(best.candidate, sayable, chosen[1:], "list" in part.kinds or not part.kinds)
         features = self._features(part, best, chosen, words, weights, preferred)
-        features["apart"] = float(about.apart)
+        asked = Asked.of(about.rest, ())
+        held = [w for w in asked.words if w.key != "band"] if asked.wanted else []
+        there = frozenset().union(*(c.found | c.titled for c in chosen))
+        features |= {
+            "apart": float(about.apart),
+            "lacking": 1 - cover(held, weigh(held, self.language), there) if held else 0.0,
+        }
         lines = quotes(chosen)
         if "yes_no" in part.kinds and features["first"] >= _PLAIN_VERDICT:
             verdict = "No" if known.denies(best.candidate.text) else "Yes"
@@ -445,9 +482,7 @@ class _Reader:
 
     def _similarity(self, text: str, found: Sequence[Candidate]) -> dict[int, float]:
         short = found[:MOST_COMPARED]
-        return {
-            id(c): s for c, s in zip(short, self.language.similarity(text, [c.spoken for c in short]), strict=True)
-        }
+        return {id(c): s for c, s in zip(short, self.language.similarity(text, [c.spoken for c in short]), strict=True)}
 
     def _denial_fits(self, about: About, no: Candidate) -> bool:
         """Whether nothing else of the subject gives what it is said not to have."""
@@ -622,6 +657,32 @@ class _Reader:
         """ "What is this band for?" has words of its own, "what is this?" has not."""
         own = [w for w in part.words if w.key not in self._label_keys()]
         return len(own) > 2 or any(any(c.isdigit() for c in w.key) for w in own)
+
+    def _declined(self, gone: Sequence[str]) -> str:
+        """Why there is no answer. Of a subject that is known it is told which words are not, and for a band that it has
+        not, what is said of its bands."""
+        subjects = {s: None for part in self.question.parts for s in self._about_of(part).subjects}
+        own = [c for c in self.all if c.evidence.subject in subjects]
+        if not own:
+            return declined(self.prompt.evidence, gone or self._absent(), self._nearest(), foreign=self._foreign())
+        there = {k for c in own for k in (*c.found, *c.titled)}
+        left = {w.surface: w for part in self.question.parts for w in self._about_of(part).left}
+        missing = [surface for surface, w in left.items() if not cover([w], {w.key: 1.0}, there)]
+        instead = ""
+        if any(re.fullmatch(r"b?\d+[a-z]?", left[m].key) for m in missing):
+            bands = [c for c in own if c.evidence.part.endswith("bands") and "band" in c.found]
+            instead = quotes(bands[:1])[0] if bands else ""
+        title = own[0].evidence.title if len(subjects) == 1 and missing else ""
+        return declined(
+            self.prompt.evidence, missing or gone or self._absent(), self._nearest(), title, instead, self._foreign()
+        )
+
+    def _foreign(self) -> bool:
+        """Whether a question is hardly English: few of its words are known here, and of the small ones none."""
+        words = re.findall(r"[^\W\d_]+", self.question.text.lower())
+        if len(words) < _FOREIGN_FROM or sum(w in lexicon().stopwords for w in words) > len(words) / 5:
+            return False
+        return sum(self._unknown([w]) for w in question_words(self.question.text)) >= len(words) / 3
 
     def _absent(self) -> list[str]:
         """What is asked of a known subject and occurs nowhere in the evidence."""

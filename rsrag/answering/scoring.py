@@ -94,7 +94,13 @@ def score(
     lacking = {k: sum(name not in there for name in ids) for k, there in present.items()}
 
     def promise(c: Candidate) -> float:
-        return covers[id(c)] + 0.3 * (c.evidence.part in preferred) + 0.3 * forms[id(c)] + 0.3 / (1 + c.rank) - 0.5 * lacking[id(c)]
+        return (
+            covers[id(c)]
+            + 0.3 * (c.evidence.part in preferred)
+            + 0.3 * forms[id(c)]
+            + 0.3 / (1 + c.rank)
+            - 0.5 * lacking[id(c)]
+        )
 
     short = sorted(found, key=lambda c: (-promise(c), c.rank, c.place))[:MOST_COMPARED]
     cosines = language.similarity(question, [c.spoken for c in short])

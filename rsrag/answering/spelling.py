@@ -27,7 +27,9 @@ def vocabulary() -> frozenset[str]:
     return lex.written
 
 
-def respelt(text: str, names: Mapping[str, str], known: Callable[[str], bool], words: Collection[str]) -> tuple[str, Read]:
+def respelt(
+    text: str, names: Mapping[str, str], known: Callable[[str], bool], words: Collection[str]
+) -> tuple[str, Read]:
     """The text with misspelt words and names as they are known, and what was read as what.
 
     `names` is an `index` of names, `words` other words that may be meant; `known` tells whether a word is used anywhere
@@ -56,7 +58,12 @@ def _meant(word: str, names: Mapping[str, str], known: Callable[[str], bool], wo
     if word.isalpha() and word.isupper() and len(word) >= _ACRONYM and lowered not in names and not known(lowered):
         swapped = [names[k] for k in names if len(k) == len(lowered) and sorted(k) == sorted(lowered)]
         return swapped[0] if len(set(swapped)) == 1 else ""
-    if len(letters.group() if letters else "") < _SHORTEST or lowered in vocabulary() or lowered in words or known(lowered):
+    if (
+        len(letters.group() if letters else "") < _SHORTEST
+        or lowered in vocabulary()
+        or lowered in words
+        or known(lowered)
+    ):
         return ""
     if digits := _digits(lowered):
         near = [k for k in names if k[:1] == lowered[:1] and _digits(k) == digits]

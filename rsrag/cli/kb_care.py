@@ -12,7 +12,7 @@ from .session import JsonOption, KbOption, Progress, Session, session_of
 
 def add_to(app: typer.Typer) -> None:
     """Register these commands beside the others of `rsrag kb`."""
-    for command in (verify, rebuild, reencode, snapshot, restore, export, import_):
+    for command in (verify, rebuild, reencode, enrich, snapshot, restore, export, import_):
         app.command(command.__name__.rstrip("_"))(command)
 
 
@@ -120,6 +120,44 @@ def reencode(
     for problem in done.problems:
         session.warn(problem)
     if done.problems:
+        raise typer.Exit(1)
+
+
+def enrich(
+    context: typer.Context,
+    model: Annotated[str | None, typer.Option(help="Language model that is asked.")] = None,
+    source: Annotated[list[str] | None, typer.Option(help="Only passages of this source (repeatable).")] = None,
+    limit: Annotated[int, typer.Option(min=0, metavar="N", help="At most so many passages; 0 for all.")] = 0,
+    again: Annotated[bool, typer.Option("--again", help="Also passages that another model gave terms.")] = False,
+    wait: Annotated[float | None, typer.Option(help="Seconds to wait for another writer.")] = None,
+    kb: KbOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Ask a language model for key concepts and topics of passages, as words to find them by.
+
+    One short call for each passage that has none. Interrupted, it goes on where it was. Exit code 1 when some failed.
+    """
+    from ..enrichment import enrich as run
+
+    session = session_of(context)
+    session.override(model=model, wait=wait)
+    with session.kb(kb) as store:
+        bar = Progress(session, "Asking about")
+        try:
+            done = run(
+                store, session.assistant(store).model, sources=source or (), limit=limit, again=again, progress=bar
+            )
+        finally:
+            bar.close()
+    if as_json:
+        session.json(asdict(done))
+    else:
+        typer.echo(f"{done.done:,} passages got terms; {done.unchanged:,} had them, {len(done.failed):,} got none.")
+        for where, why in done.failed[:20]:
+            session.warn(f"{where}: {why}")
+        if len(done.failed) > 20:
+            session.warn(f"... and {len(done.failed) - 20:,} more; --json lists them all.")
+    if done.failed:
         raise typer.Exit(1)
 
 

@@ -27,6 +27,9 @@ _COUNTS: Final = {
 }
 
 
+_COUNTED: Final = frozenset(("", "people", "inhabitants", "bands", "satellites", "count", "holes", "images"))
+
+
 def judged(sample: Sample, answer: Prediction) -> Verdict:
     """What an answer to a question with a check is worth.
 
@@ -63,19 +66,23 @@ def met(text: str, groups: Sequence[Sequence[str]]) -> int:
 
 
 def gives(text: str, wanted: Mapping[str, Any]) -> bool:
-    """Whether a text gives a number: {"value", "unit", "tolerance"}, in this unit or one that it converts to."""
+    """Whether a text gives a number: {"value", "unit", "tolerance"}, in this unit or one that it converts to.
+
+    What is counted ("people", "bands") need not be said again.
+    """
     value, unit = float(wanted["value"]), str(wanted.get("unit", ""))
-    room = float(wanted.get("tolerance", TOLERANCE)) * abs(value)
+    exact = not unit and value == int(value)  # years and counts
+    room = float(wanted.get("tolerance", 0.0 if exact else TOLERANCE)) * abs(value)
     there = numbers(text)
     as_written = [n.bare for n in there] + [float(c) for w, c in _COUNTS.items() if _occurs(w, _plain(text))]
     bare = any(abs(given - value) <= room + 1e-9 for given in as_written)
     reference = quantity(f"{value!r} {unit}") if unit else None
     if reference is None or not reference.dimension:
-        return bare and (not unit or _occurs(unit, _plain(text)) or unit.lower() in text.lower())
+        return bare and (unit in _COUNTED or _occurs(unit, _plain(text)) or unit.lower() in text.lower())
     scale = abs(reference.value / value) if value else 1.0
     of_kind = [n.value for n in there if n.dimension == reference.dimension]
     # "443, 490 and 560 nm": the unit stands once.
-    listed = bare and bool(of_kind)
+    listed = bool(of_kind) and any(not n.dimension and abs(n.bare - value) <= room + 1e-9 for n in there)
     return listed or any(abs(given - reference.value) <= room * scale + 1e-12 for given in of_kind)
 
 

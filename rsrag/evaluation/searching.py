@@ -114,6 +114,9 @@ class View:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._kb, name)
 
+    def __len__(self) -> int:
+        return len(self._kb)
+
     def search_vectors(self, query: Query, space: Any, by: Any, k: int, lane: str = "") -> list[Hit]:
         """As the knowledge base's, and nothing where no chosen lane looks that way."""
         if by != "scene":

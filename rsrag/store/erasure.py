@@ -10,17 +10,18 @@ from __future__ import annotations
 import json
 import logging
 import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import closing
+from collections.abc import Sequence
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import StoreError
 from .catalog import Catalog
+from .lock import WriterLock
 from .migrations import SCHEMA_VERSION
 from .rebuild import Progress, rebuild
-from .snapshots import Snapshot, snapshots
+from .snapshots import Snapshot, drop_unneeded_previews, snapshots
 from .soundness import sqlite_damage
 from .spaces import SPACES
 
@@ -66,7 +67,7 @@ def finish(kb: KnowledgeBase, progress: Progress | None = None, *, resumed: bool
         _from_staging(kb)
         for copy in snapshots(kb.path):
             _from_copy(kb.path / "snapshots" / copy.name, copy, note.sources)
-        _unneeded_previews(kb)
+        drop_unneeded_previews(kb.path)
         _scrub(kb.catalog)
         with kb.catalog.write() as db:
             db.execute("DELETE FROM meta WHERE key = ?", (_KEY,))
@@ -111,6 +112,41 @@ def _from_index(kb: KnowledgeBase, index: str, progress: Progress | None, resume
     else:
         kb.settle()
         log.warning("the files of the vector index hold removed vectors until `rsrag kb rebuild --kb %s`.", kb.path)
+    kb.index.close()
+    blank_memory(kb)
+
+
+def blank_memory(kb: KnowledgeBase) -> None:
+    """Overwrite what Chroma's saves of a graph without rows hold: what happened to be in the memory of its process.
+
+    It saves one (room for 100 rows) whenever it opens it; up to 1,000 rows there is no other. Does nothing where
+    another process is writing. Call it when the index is closed.
+    """
+    lock_file = kb.path / "writer.lock"
+    if kb.catalog.read_only or not _unused(kb.index.path):
+        return
+    with suppress(OSError, StoreError):
+        lock = WriterLock(lock_file, 0)
+        if not lock.try_acquire():
+            return
+        try:
+            if lock.abandoned:  # what the lock no longer says
+                kb.catalog.set_meta("compare", "rows")
+            for file in _unused(kb.index.path):
+                with file.open("rb+") as stream:
+                    stream.write(bytes(file.stat().st_size))
+        finally:
+            lock.release()
+
+
+def _unused(folder: Path) -> list[Path]:
+    """The files of graphs without rows that are not blank."""
+    found = []
+    for header in folder.glob("*/header.bin"):
+        if not int.from_bytes(header.read_bytes()[20:28], "little"):  # the number of rows
+            files = (header.with_name("data_level0.bin"), header.with_name("length.bin"))
+            found += [file for file in files if file.exists() and any(file.read_bytes())]
+    return found
 
 
 def _from_staging(kb: KnowledgeBase) -> None:
@@ -164,6 +200,8 @@ def _rewrite(folder: Path, copy: Snapshot, names: Sequence[str]) -> None:
                 catalog.records.drop_source(db, name)
             db.execute("DELETE FROM meta WHERE key = ?", (_KEY,))
         catalog.vectors.retire()
+        with catalog.write() as db:
+            db.execute("DELETE FROM departed")  # whoever restores it compares the whole index with it
         _scrub(catalog)
         catalog.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         catalog.db.execute("PRAGMA journal_mode = DELETE")  # one file
@@ -172,21 +210,6 @@ def _rewrite(folder: Path, copy: Snapshot, names: Sequence[str]) -> None:
         catalog.close()
     size = (folder / "catalog.sqlite").stat().st_size
     (folder / "snapshot.json").write_text(json.dumps(asdict(replace(copy, bytes=size, **counts)), indent=1))
-
-
-def _unneeded_previews(kb: KnowledgeBase) -> None:
-    """Previews that were kept for copies, and that none needs any more."""
-    needed: set[str] = set()
-    for copy in snapshots(kb.path):
-        needed.update(_images(kb.path / "snapshots" / copy.name / "catalog.sqlite"))
-    for kept in (kb.path / "snapshots" / "previews").glob("*.jpg"):
-        if kept.stem not in needed:
-            kept.unlink()
-
-
-def _images(file: Path) -> Iterator[str]:
-    with closing(sqlite3.connect(file)) as db:
-        yield from (row[0] for row in db.execute("SELECT content_hash FROM chunks WHERE kind = 'image'"))
 
 
 # -- one catalog ----------------------------------------------------------------------------------

@@ -105,6 +105,7 @@ class KnowledgeBase(Searches):
     def close(self) -> None:
         """Release files. The knowledge base cannot be used afterwards."""
         self.index.close()
+        erasure.blank_memory(self)
         self.catalog.close()
 
     @property

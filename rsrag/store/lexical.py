@@ -7,7 +7,7 @@ The index keeps no texts of its own: what is taken out has to be said as it was 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from .acronyms import acronyms
@@ -20,10 +20,7 @@ WEIGHTS = "4.0, 3.0, 1.0, 1.0"
 
 def put(db: sqlite3.Connection, record: int) -> None:
     """Inside a transaction: index the chunks of a record that was just written."""
-    of_record = "rowid IN (SELECT rowid FROM chunks WHERE record = ?)"
-    db.execute(
-        f"INSERT INTO words (rowid, {COLUMNS}) SELECT rowid, {COLUMNS} FROM chunk_words WHERE {of_record}", (record,)
-    )
+    _put_words(db, "record = ?", (record,))
     put_acronyms(db, record)
 
 
@@ -37,6 +34,14 @@ def put_acronyms(db: sqlite3.Connection, record: int) -> None:
     pairs = acronyms(row[0], row[1].split(" | ") if row[1] else (), texts)
     both = [(record, a, b) for short, long in pairs for a, b in ((short, long), (long, short))]
     db.executemany("INSERT OR IGNORE INTO acronyms (record, name, other) VALUES (?, ?, ?)", both)
+
+
+def _put_words(db: sqlite3.Connection, where: str, arguments: Sequence[Any]) -> None:
+    db.execute(
+        f"""INSERT INTO words (rowid, {COLUMNS}) SELECT rowid, {COLUMNS} FROM chunk_words
+            WHERE rowid IN (SELECT rowid FROM chunks WHERE {where})""",
+        arguments,
+    )
 
 
 def take_out(db: sqlite3.Connection, where: str, arguments: Sequence[Any]) -> None:
@@ -56,3 +61,12 @@ def others(db: sqlite3.Connection, names: Collection[str]) -> list[str]:
     pairs = rows.fetchall()
     meant = longest([name for name, _ in pairs])
     return list(dict.fromkeys(other for name, other in pairs if name in meant and other not in names))
+
+
+def set_terms(db: sqlite3.Connection, terms: Mapping[str, str], model: str) -> None:
+    """Inside a transaction: give texts, by content hash, the terms that a model told; texts that are gone get none."""
+    for digest, said in terms.items():
+        if db.execute("SELECT 1 FROM chunks WHERE content_hash = ?", (digest,)).fetchone():
+            take_out(db, "content_hash = ?", (digest,))
+            db.execute("INSERT OR REPLACE INTO terms VALUES (?, ?, ?)", (digest, said, model))
+            _put_words(db, "content_hash = ?", (digest,))

@@ -84,6 +84,8 @@ def _write(kb: KnowledgeBase, folder: Path, sources: list[str], progress: Progre
     counts = {"records": 0, "chunks": 0, "vectors": 0, "previews": 0}
     total = db.execute(f"SELECT count(*) FROM records WHERE source IN ({marks})", sources).fetchone()[0]
 
+    told = "SELECT terms, model FROM terms WHERE content_hash = ?"
+
     def records() -> Iterator[dict[str, Any]]:
         # One walk over records, chunks and facts side by side, all in the order of the records.
         chunks = _of_records(db, "chunks", CHUNK, "x.kind, x.part, x.ordinal, x.id", marks, sources)
@@ -92,9 +94,13 @@ def _write(kb: KnowledgeBase, folder: Path, sources: list[str], progress: Progre
                         (SELECT wkb FROM footprints WHERE record = r.rowid),
                         (SELECT max(weight) FROM names WHERE record = r.rowid)
                     FROM records r WHERE r.source IN ({marks}) ORDER BY r.source, r.id"""
+        enriched = db.execute("SELECT 1 FROM terms LIMIT 1").fetchone()
         for rowid, *row, outline, weight in db.execute(order, sources):
             record = dict(zip(RECORD, row, strict=True))
             record |= {"chunks": chunks(rowid), "facts": facts(rowid)}
+            for chunk in record["chunks"] if enriched else ():
+                if said := db.execute(told, (chunk["content_hash"],)).fetchone():
+                    chunk |= dict(zip(("terms", "model"), said, strict=True))
             record |= {"footprint": outline.hex() if outline else None, "weight": weight}
             counts["records"] += 1
             counts["chunks"] += len(record["chunks"])

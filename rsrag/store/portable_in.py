@@ -212,6 +212,8 @@ def _insert(db: sqlite3.Connection, record: dict[str, Any]) -> None:
             f"INSERT INTO {table} (record,{','.join(columns)}) VALUES (?,{','.join('?' * len(columns))})",
             [(rowid, *(row[column] for column in columns)) for row in rows],
         )
+    said = [(c["content_hash"], c["terms"], c["model"]) for c in record["chunks"] if "terms" in c]
+    db.executemany("INSERT OR IGNORE INTO terms VALUES (?, ?, ?)", said)
     lexical.put(db, rowid)
     aliases = record["aliases"].split(" | ") if record["aliases"] else []
     weight = record["weight"] or 0.0

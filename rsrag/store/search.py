@@ -243,7 +243,7 @@ class Searches:
         scored = {hit.chunk.id: hit for hit in self.score_chunks(query, chunks, lane)}
         bare = [c for c in chunks if c.id not in scored]
         weight = float(len(name.split()))
-        found = [(hit.chunk, hit.z) for hit in list(scored.values())[:MOST_OF_ONE]] + [(c, None) for c in bare]
+        found = [(hit.chunk, hit.z) for hit in list(scored.values())[:MOST_OF_ONE]] + [(c, None) for c in bare[:MOST_OF_ONE]]
         return [Hit(chunk, weight, {lane: (before + rank, weight)}, z) for rank, (chunk, z) in enumerate(found, 1)]
 
     def search_near(self, query: Query, k: int, lane: str = "near-by") -> list[Hit]:

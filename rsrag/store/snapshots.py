@@ -155,8 +155,25 @@ def drop(path: Path, name: str) -> None:
     """Remove a snapshot. Raises `UsageError` when there is none of that name."""
     _find(path, name)
     shutil.rmtree(path / "snapshots" / name)
-    if not snapshots(path):
-        shutil.rmtree(path / "snapshots", ignore_errors=True)  # with the previews that none needs any more
+    if snapshots(path):
+        drop_unneeded_previews(path)
+    else:
+        shutil.rmtree(path / "snapshots", ignore_errors=True)
+
+
+def drop_unneeded_previews(path: Path) -> None:
+    """Remove the previews that were kept for copies which need them no more. Where a copy cannot be read, none."""
+    kept = list((path / "snapshots" / "previews").glob("*.jpg"))
+    needed: set[str] = set()
+    for snapshot in snapshots(path) if kept else ():
+        with closing(_to_read(path / "snapshots" / snapshot.name / "catalog.sqlite")) as db:
+            try:
+                needed.update(row[0] for row in db.execute("SELECT content_hash FROM chunks WHERE kind = 'image'"))
+            except sqlite3.Error:
+                return
+    for preview in kept:
+        if preview.stem not in needed:
+            preview.unlink()
 
 
 def keep_preview(path: Path, preview: Path) -> None:

@@ -114,7 +114,7 @@ def test_off_a_coast_the_nearest_country_comes_with_its_distance(gazetteer: Gaze
     assert name == "Netherlands" and 15_000 < metres < 40_000
     found = gazetteer.border(6.06, 50.78)  # Aachen's western edge
     assert found is not None and found.distance_m < 6000
-    # The map draws the Vatican a tenth of its size: on Saint Peter's Square it is next door.
+    # The map draws the Vatican far too small: on Saint Peter's Square it is next door.
     found = gazetteer.border(12.4573, 41.9022)
     assert found is not None and found.area.name == "Vatican City" and found.distance_m < 500
 

@@ -1,4 +1,4 @@
-"""The benchmarks that come with rsrag: labelled images, captions, question files, RSWK, facts looked up, and question sets."""
+"""The benchmarks that come with rsrag: images, captions, question files and sets, RSWK, facts looked up."""
 
 from __future__ import annotations
 

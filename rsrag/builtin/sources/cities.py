@@ -11,21 +11,24 @@ from rsrag import BBox, Fact, Record, UsageError
 from .reading import read_json
 
 
-def city(line: Any, countries: Mapping[str, str]) -> Record:
+def city(line: Any, countries: Mapping[str, str], regions: Mapping[str, Mapping[str, str]]) -> Record:
     """A record of [id, name, [other names], country code, region code, lat, lon, population].
 
-    `countries` maps two-letter codes to names. Raises `UsageError` for anything else.
+    `countries` maps two-letter codes to names, `regions` a country's code to the names of its first-level divisions by
+    their codes: they tell namesakes apart. Raises `UsageError` for anything else.
     """
     try:
-        number, name, others, country, _, lat, lon, population = line
+        number, name, others, code, part, lat, lon, population = line
         west, south, people = float(lon), float(lat), int(population or 0)
-        aliases, country = tuple(str(other) for other in others), str(country)
+        aliases, code = tuple(str(other) for other in others), str(code)
     except (TypeError, ValueError, OverflowError):
         form = "[id, name, [other names], country, region, lat, lon, population]"
         raise UsageError("is not a city.", f"A line is {form}.") from None
     subject = f"place/city/{number}"
-    country = countries.get(country, country)  # by name, as in the facets of the other places
-    about = f"{name} is a city in {country}"
+    country = countries.get(code, code)  # by name, as in the facets of the other places
+    region = regions.get(code, {}).get(str(part), "")
+    where = f"{region}, {country}" if region and region not in (name, country) else country
+    about = f"{name} is a city in {where}"
     if people:
         # Three figures are what "about" promises.
         about += f" with about {round(people, min(3 - len(str(people)), 0)):,} inhabitants"

@@ -226,8 +226,18 @@ class PackSource:
             self.problems.append(("countries", f"cannot be read, so codes stand for names: {error!r}"))
             return {}
 
+    @cached_property
+    def _regions(self) -> Mapping[str, Mapping[str, str]]:
+        file = self.root / "regions.json"
+        try:
+            return dict(read_json(file.read_bytes())) if file.is_file() else {}
+        except (OSError, ValueError, TypeError) as error:
+            self.problems.append((file.name, f"cannot be read, so towns are told without their region: {error!r}"))
+            return {}
+
     def _city(self, raw: bytes, where: str) -> Record:
-        return replace(city(read_json(raw), self._countries), version=self._version(raw))
+        made = city(read_json(raw), self._countries, self._regions)
+        return replace(made, version=self._version(raw, made.text))
 
 
 # -- checked values of a line ---------------------------------------------------------------------

@@ -30,8 +30,8 @@ AROUND_KM: Final = 150.0  # how far a town may be to count as lying around a sce
 ATTRIBUTION: Final = "Natural Earth; GeoNames (CC BY 4.0)"
 _NO_PLACE: Final = "The scene carries no georeference, so its place on Earth cannot be told from the file."
 _CAVEATS: Final = (
-    "Borders and coasts are Natural Earth's 1:10 million, simplified, and water its 1:50 and 1:110 million: near a border "
-    "or a shore the answer can be off by up to about three kilometres, near water by more.",
+    "Borders and coasts are Natural Earth's 1:10 million, simplified, and water its 1:50 and 1:110 million: near a "
+    "border or a shore the answer can be off by up to about three kilometres, near water by more.",
     "The gazetteer holds towns of more than 15,000 people, and only the larger airports, ports and waters.",
 )
 

@@ -31,7 +31,7 @@ class Names:
     """Looks places up by name.
 
     `rows` are the lines of cities.jsonl, `records` those of records.jsonl; `town(i)` makes the place of a row and
-    `place(record, kind)` that of a record. Of a town that both know, the row is taken.
+    `place(record, kind)` that of a record. Of a town that both know, the row is taken, under both names.
     """
 
     def __init__(
@@ -50,8 +50,8 @@ class Names:
         for number, record in enumerate(records, len(rows)):
             facets = record["facets"]
             if facets.get("same_as") in known:  # another spelling of a town in rows: "New York" of "New York City"
-                row = known[facets["same_as"]]
-                self._add(row, record["title"], record.get("aliases", ()), math.log10(max(rows[row][7] or 0, 1)))
+                same = known[facets["same_as"]]
+                self._add(same, record["title"], record.get("aliases", ()), math.log10(max(rows[same][7] or 0, 1)))
             elif facets.get("feature") in _CLASS:
                 score = _CLASS[facets["feature"]] - _RANKED * float(facets.get("rank", 5))
                 self._add(number, record["title"], record.get("aliases", ()), score)

@@ -7,7 +7,7 @@ from typing import ClassVar, Final, Literal
 
 from rsrag import Quantity, Query, ToolResult, UsageError
 
-from .gazetteer import Gazetteer, Place
+from .gazetteer import Gazetteer, Kind, Place
 from .ground import geod
 from .locate import ATTRIBUTION, opened_gazetteer
 from .names import key
@@ -36,11 +36,12 @@ _WORD: Final = re.compile(r"[^\W\d_]+(?:['’.-][^\W\d_]+)*")
 _NO_NAMES: Final = frozenset(
     """how far is are the a an of from to and in on at which what who where there any big large small major main near
     nearest closest close next by airport airports port ports sea harbour harbor lake lakes river rivers city cities
-    town towns distance between straight line crow flies km kilometres kilometers miles many much separate separates serves
-    area region great one it lies shore as i my me can you tell please one lies air travel drive country its does
+    town towns distance between straight line crow flies km kilometres kilometers miles many much separate separates
+    serves area region great one it lies shore as i my me can you tell please one lies air travel drive country its does
     international apart away around vicinity""".split()
 )
 _FIRST_WORDS: Final = frozenset(("lake", "port", "great"))  # "Lake Titicaca", "Port of Rotterdam", "Great Bear Lake"
+_LAST_WORDS: Final = frozenset(("town", "city", "lake"))  # "Cape Town", "Mexico City"
 _MOST: Final = 3
 _CAVEAT: Final = (
     "Distances are straight lines on WGS 84 between the points of the gazetteer, which holds towns of over 15,000 "
@@ -94,7 +95,7 @@ class Nearby:
             caveats = (_CAVEAT, *dict.fromkeys((*more, *notes)))
             return ToolResult(text, {"distance": Quantity(metres / 1000, "km")}, caveats=caveats,
                               attribution=ATTRIBUTION)  # fmt: skip
-        kind = "water" if what in ("lake", "river") else what
+        kind: Kind = "water" if what == "lake" or what == "river" else what
         found = gazetteer.nearest(here.lon, here.lat, kind, 12, _REACH_KM[what])
         found = [p for p in found if kind != "water" or p.kind == what]
         found = [p for p in found if p.name != here.name or p.distance_m > 30_000][:_MOST]
@@ -140,7 +141,9 @@ def _names(text: str, gazetteer: Gazetteer) -> list[str]:
         for end in range(min(place + 4, len(words)), place, -1):
             run = words[place:end]
             first, last = run[0].group().lower(), run[-1].group().lower()
-            if last in _NO_NAMES or (first in _NO_NAMES and not (first in _FIRST_WORDS and len(run) > 1)):
+            opens = first not in _NO_NAMES or (len(run) > 1 and first in _FIRST_WORDS)
+            closes = last not in _NO_NAMES or (len(run) > 1 and last in _LAST_WORDS)
+            if not (opens and closes):
                 continue
             if not plain and not run[0].group()[:1].isupper():
                 continue

@@ -12,6 +12,7 @@ import hashlib
 import io
 import json
 import os
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -193,6 +194,8 @@ class _Run:
         self.started = self.settled = time.monotonic()
         self.stored: dict[str, str] = {}
         self.brought: dict[str, dict[str, NDArray[np.float32]]] = {}
+        self.more = threading.Event()
+        """Another batch waits to be written."""
         # Vectors that a batch on its way to the store already holds: equal pixels are encoded once.
         self.flying: set[tuple[str, str]] = set()
 
@@ -247,12 +250,15 @@ class _Run:
                         ready, previews = self._encode(batch)
                         batch.clear()  # its pixels are not needed while the next one is collected
                         if pending:
+                            self.more.set()
                             pending.result()
                             self.flying.clear()
+                            self.more.clear()
                         self.flying.update(ready.vectors)
                         pending = writer.submit(self._write, ready, previews)
                         self._tell()
                     if pending:
+                        self.more.set()
                         pending.result()
                 if gone := [id for id in getattr(self.origin, "gone", ()) if id in self.stored]:
                     self.removed = self._remove(gone)
@@ -526,11 +532,14 @@ class _Run:
             root = _root(self.origin)
             self.kb.catalog.put_source(self.name, self.origin.name, self.role, root, license, self.options)
             self.claimed = True
-        # Chroma takes a few large batches in half the time of many small ones; within a second is soon enough.
         self.kb.catalog.records.put(batch)
-        if time.monotonic() - self.settled >= SETTLE_SECONDS:
-            self.kb.settle()
-            self.settled = time.monotonic()
+        # Chroma takes a few large batches in half the time of many small ones; within a second is soon enough. It is
+        # also late enough: the next batch may take minutes to encode.
+        left = self.settled + SETTLE_SECONDS - time.monotonic()
+        if left > 0 and self.more.wait(left):
+            return
+        self.kb.settle()
+        self.settled = time.monotonic()
 
 
 # -- small pure parts -----------------------------------------------------------------------------

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import math
 import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from .answering import listing, spelling
-from .answering.aspects import aspect
+from .answering.aspects import aspect, belongs
 from .answering.candidates import pieces
 from .answering.facts import Asked, fitting
 from .answering.lexicon import lexicon
 from .answering.mentions import index, mentions, names_of, without
-from .answering.questions import kinds_of
+from .answering.questions import foreign, kinds_of
 from .answering.words import cover, keys, plain_letters, question_words
 from .types import Chunk, Fact, Filter, Hit, Query
 
 if TYPE_CHECKING:
     from .store.knowledge_base import KnowledgeBase
 
+_NO_WORD = "qzxjvkq"
 _LONGEST_READ = 400  # characters of a question that are mended
 _FIRST_PARTS = ("definition", "overview", "appearance", "meaning")
 _MOST_NAMES = 20_000
@@ -42,12 +42,18 @@ def read_as(text: str, kb: KnowledgeBase) -> tuple[str, spelling.Read]:
 
     def known(word: str) -> bool:
         # A gazetteer's names are no words of the index; who asks for a place means one of them.
-        return kb.idf([word])[word] < math.log(len(kb) + 1) or _has_name(kb, word)
+        return _known_word(kb, word) or _has_name(kb, word)
 
     read, changed = spelling.respelt(text[:_LONGEST_READ], names, known, words)
     if places and not changed:
         read, changed = _place_respelt(read, kb, known)
     return read + text[_LONGEST_READ:], changed
+
+
+def _known_word(kb: KnowledgeBase, word: str) -> bool:
+    """Whether any passage has the word."""
+    idf = kb.idf([word, _NO_WORD])
+    return idf[word] < idf[_NO_WORD]
 
 
 def places_asked_for(text: str) -> bool:
@@ -126,6 +132,8 @@ def _with_facts(query: Query, kb: KnowledgeBase, hits: Sequence[Hit], subjects: 
         asked = Asked.of(query.text, names, others)
         # Where the figure is known for other times only, the reader must know that, lest it takes one of those.
         wanted = [pair for one in asked.each for pair in fitting(one, facts)[:MOST_FACTS]]
+        if not wanted and asked.wanted and foreign(query.text, lambda word: not _known_word(kb, word.key)):
+            wanted = fitting(dataclasses.replace(asked, words=(), plain=()), facts)[:MOST_FACTS]
         wanted = wanted or fitting(asked.at_any_time, facts)[:1]
         if not wanted:
             continue
@@ -156,8 +164,8 @@ def with_parts(query: Query, kb: KnowledgeBase, hits: Sequence[Hit], subjects: S
         parts = aspect(rest) or _FIRST_PARTS
         even = {w.key: 1.0 for w in words}
         best = {c.id: max((cover(words, even, keys(s)) for s in pieces(c.text)), default=0.0) for c in chunks}
-        chunks.sort(key=lambda c: -best[c.id] - 0.34 * (c.part in parts))
-        chosen = [c for c in chunks[:3] if best[c.id] or c.part in parts]
+        chunks.sort(key=lambda c: -best[c.id] - 0.34 * belongs(c.part, parts))
+        chosen = [c for c in chunks[:3] if best[c.id] or belongs(c.part, parts)]
         first = [c for c in chunks if c.part in _FIRST_PARTS and c not in chosen]
         chosen += sorted(first, key=lambda c: _FIRST_PARTS.index(c.part))[:1]
         led += [Hit(c, lanes={PART_LANE: (rank, best[c.id])}) for rank, c in enumerate(chosen, 1)]

@@ -216,7 +216,9 @@ def test_a_removal_that_is_broken_off_is_finished_by_the_next_opening(
     assert "secret" not in filled.catalog.source_names()
     filled.close()
     with opened_at(filled) as kb:
-        assert kb.verify().problems == ["previews: 1 are missing or cut off; add the images' source again after `rsrag kb remove`"]  # noqa: E501
+        assert kb.verify().problems == [
+            "previews: 1 are missing or cut off; add the images' source again after `rsrag kb remove`"
+        ]
     assert holding(filled.path, wanted) == {}
 
 

@@ -1,7 +1,7 @@
 """A knowledge base whose writer is killed (kill -9) at any moment, or whose files are cut anywhere: still whole.
 
 `make test` kills five writers, `make test-faults` many more, at work of every kind. What a writer says it has stored
-must be found afterwards by its own vector and by its text, nothing else may be, and doing the work again must finish it.
+must be found afterwards by its own vector and by its text, nothing else may be, and doing it again must finish it.
 """
 
 from __future__ import annotations

@@ -22,6 +22,7 @@ from rsrag.testing.rasters import make_image
 
 SOME = tuple(numbered(i) for i in range(12))
 IDS = {record.id for record in SOME}
+ALL = IDS | {"tank", "red.png", "blue.png"}
 LABEL = Record("tank", "class/tank", "Tank", sections=(Section("label", "storage tanks"),))
 
 
@@ -202,7 +203,7 @@ def test_broken_off_it_goes_on_and_the_old_vectors_stay_in_use(
         assert reader.rebuild() == 16  # and it may be rebuilt
         assert reader.reencode("other").problems == ()
         assert Other.last.texts_encoded == 13 - 8
-        assert_whole(reader, IDS | {"tank"}, IDS | {"tank"})
+        assert_whole(reader, ALL)
 
 
 def test_what_was_left_for_another_goal_is_thrown_away(filled: KnowledgeBase, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -254,7 +255,7 @@ def test_killed_at_any_moment_nothing_is_lost(
         assert kb.verify().problems == [] and len(set(encoders(kb))) == 1
         assert kb.reencode("other").problems == ()
         assert kb.encoder.id == "other-32" and kb.spaces.null("images", "scene")
-        assert_whole(kb, IDS | {"tank"}, IDS | {"tank"})
+        assert_whole(kb, ALL)
 
 
 def test_others_write_meanwhile(filled: KnowledgeBase, plugins: Plugins) -> None:
@@ -266,7 +267,7 @@ def test_others_write_meanwhile(filled: KnowledgeBase, plugins: Plugins) -> None
                 wrote.append(other.add(Listed(*SOME[1:], LABEL, numbered(60)), prune=True).added)
 
     assert filled.reencode("other", progress=write).problems == () and wrote == [1]
-    assert_whole(filled, (IDS - {"r0"}) | {"r60", "tank"}, (IDS - {"r0"}) | {"r60", "tank"})
+    assert_whole(filled, (ALL - {"r0"}) | {"r60"})
     assert encoders(filled) == ["other-32"] * 3
 
 

@@ -558,30 +558,34 @@ class Facts:
         if id_ not in self.drawn:
             return [], []
         row = self.drawn[id_]
-        cover, have, their = ("cover", "have", "their") if plural else ("covers", "has", "its")
+        have, their = ("have", "their") if plural else ("has", "its")
         computed, theirs = row["area_km2"], self.areas.get(iso2, 0.0)
         sentences: list[str] = []
         facts: list[Json] = []
+        inside = subject[0].lower() + subject[1:] if subject.startswith("The ") else subject
         # Small states are drawn too large (Monaco), or without the land they have reclaimed (Singapore).
         if computed >= SMALL_KM2 or abs(computed - theirs) <= AREAS_AGREE * theirs:
             area = significant(computed, 3)
             whole = f" without {their} territories that ISO 3166-1 lists apart" if iso2 in SOVEREIGN else ""
-            sentences.append(f"{subject} {cover} about {area:,} km², as computed from Natural Earth's 1:10 million "
-                             f"outline{whole}, inland water included.")  # fmt: skip
+            sentences.append(
+                f"The area of {inside}{whole} is about {area:,} km², computed from Natural Earth's 1:10 million "
+                "outline, inland water included."
+            )
             facts.append(fact("area (computed from the outline)", area, "km2"))
         elif theirs >= TINY_KM2 and 0.5 < computed / theirs < 2:
-            sentences.append(f"{subject} {cover} about {theirs:,.0f} km² in GeoNames.")
+            sentences.append(f"The area of {inside} is {theirs:,.0f} km² in GeoNames.")
             facts.append(fact("area (GeoNames)", round(theirs), "km2"))
         near = [the(self.drawn[n]["name"]) for n in row["neighbours"] if self.drawn[n]["iso_a2"]]
         if near:
-            count = f"{len(near)} countries and territories" if len(near) > 1 else "one country or territory"
+            count = f"{len(near)} countries and territories" if len(near) > 1 else "1 country"
             listed = ", ".join(near[:-1]) + " and " + near[-1] if len(near) > 1 else near[0]
-            sentences.append(f"By land, {subject[0].lower() + subject[1:] if subject.startswith('The ') else subject} "
-                             f"{'border' if plural else 'borders'} {count}: {listed}.")  # fmt: skip
-            facts += [fact("borders", listed), fact("number of neighbouring countries and territories", len(near))]
+            sentences.append(f"By land, {inside} {'border' if plural else 'borders'} {count}: {listed}.")
+            facts += [fact("borders", listed), fact("borders (count)", len(near))]
         elif iso2 and iso2 not in NEIGHBOURS_UNSURE:
             sentences.append(f"{subject} {have} no land border.")
-            facts.append(fact("number of neighbouring countries and territories", 0))
+        if row["iso_a3"]:
+            ours = " (user-assigned)" if iso2 == "XK" else ""
+            sentences.append(f"ISO 3166-1 alpha-2 code{ours}: {iso2}, alpha-3 code{ours}: {row['iso_a3']}.")
         if towns := self.towns.get(iso2, []):
             what = "largest towns" if len(towns) > 1 else "largest town"
             told = [f"{clean(t[1])} ({t[7]:,} people)" for t in towns]
@@ -1164,14 +1168,17 @@ def more_port_records(countries: Countries, towns: Towns) -> Iterator[Json]:
     for code, name, lon, lat, other in MORE_PORTS:
         iso2 = code[:2]
         title = name if name.startswith("Port ") else f"Port of {name}"
-        words, town, _, theirs = towns.sentence(lon, lat)
+        near = [(d, c) for d, c in towns.cities.near(lon, lat, 25) if c["countrycode"] == iso2]
+        away, town = max(near, key=lambda found: found[1]["population"])
+        way = direction(town["longitude"], town["latitude"], lon, lat)
+        words = f", about {away:.0f} km {way} of the centre of {clean(town['name'])}" if away >= 3 else ""
         text = f"{'The ' if title != name else ''}{title} (UN/LOCODE {code}) is a large port"
         text += f"{whereabouts(countries, iso2)}, at about {position(lon, lat)}{words}."
         yield record(
             "port", f"{slug(name)}-{iso2.lower()}", title, [name, f"{name} port", f"{name} harbour", code, *other],
-            text, [fact("UN/LOCODE", code)], {"country": countries.name(iso2), "rank": 2, "iso_a2": iso2, "near": town},
-            point=(lon, lat), license_=CC_BY,
-            source="written for this pack, with codes of UN/LOCODE" + ("; nearest town by GeoNames" if theirs else ""),
+            text, [fact("UN/LOCODE", code)],
+            {"country": countries.name(iso2), "rank": 2, "iso_a2": iso2, "near": clean(town["name"])},
+            point=(lon, lat), license_=CC_BY, source="written for this pack, with codes of UN/LOCODE; town by GeoNames",
         )  # fmt: skip
 
 
@@ -1298,9 +1305,9 @@ def geonames_rows(cities: list[Json]) -> list[list[Any]]:
 PACK = """\
 name = "places"
 title = "Places of the world"
-version = "1"
+version = "2"
 description = "Countries, lakes, rivers, cities, airports and ports with positions, for naming what lies \
-around a scene. A gazetteer at world scale: outlines are coarse, populations have mixed years, and closed airports \
+around a scene. A gazetteer at world scale: outlines are generalised, populations have mixed years, and closed airports \
 may still be listed."
 license = "CC-BY-4.0"
 attribution = "Natural Earth (public domain); GeoNames (CC BY 4.0)"

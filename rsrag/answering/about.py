@@ -39,7 +39,9 @@ def about(part: Part, text: str, evidence: Sequence[Evidence]) -> About:
     texts = [item for item in evidence if item.kind == "text"]
     things = [item for item in texts if not item.subject.startswith(_PLACE)]
     found, subjects, called = _named(text, things)
-    if not subjects or {"where", "near"} & set(part.kinds):  # else "red" is no river: towns bear the names of everything
+    if not subjects or {"where", "near"} & set(
+        part.kinds
+    ):  # else "red" is no river: towns bear the names of everything
         found, subjects, called = _named(text, texts)
     rest = without(text, found)
     left = left_of(part, rest, found)

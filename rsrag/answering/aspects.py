@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from .lexicon import lexicon
 
 
@@ -15,3 +17,8 @@ def aspect(text: str) -> tuple[str, ...]:
         if len(found) >= 4:
             break
     return tuple(found)
+
+
+def belongs(part: str, parts: Sequence[str]) -> bool:
+    """Whether a part of a record is one of these, or a kind of it: "visible bands" is about "bands"."""
+    return part in parts or any(part.endswith(f" {name}") for name in parts)

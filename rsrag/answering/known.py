@@ -11,10 +11,10 @@ from ..types import Evidence
 from .about import About
 from .candidates import Candidate
 from .compose import cite, listed, name, quotes
-from .facts import Asked, alike, fitting
+from .facts import Asked
 from .lexicon import lexicon
 from .listing import Wanted, supports, within
-from .mentions import key_of, mentions, names_of
+from .mentions import key_of
 from .questions import Part
 from .words import keys
 
@@ -122,8 +122,10 @@ def told_apart(about: About, found: Sequence[Candidate], similarity: Mapping[int
         def worth(c: Candidate, others: set[str] = others) -> float:
             telling = 0.1 * (c.evidence.part in _TELLING) - 0.2 * (c.evidence.part == "fact")
             crossing = 0.35 * bool(others & c.found) + 0.15 * bool(lexicon().contrast.search(c.text))
+            asked = 0.3 * sum(w.key in c.found for w in about.left) / max(len(about.left), 1)
+            first = 0.1 * (c.place == 0 and c.evidence.part in _FIRST[:2])
             bare = 0.25 * bool(re.search(r"\b(?:is|are) (?:easily |often |sometimes )?confused with\b", c.text))
-            return similarity.get(id(c), 0.0) + telling + crossing - bare + 0.03 * (c.place == 0)
+            return similarity.get(id(c), 0.0) + telling + crossing + asked + first - bare
 
         own.sort(key=lambda c: (-worth(c), c.rank, c.place))
         chosen += own[: 2 if len(subjects) == 2 else 1]
@@ -135,8 +137,8 @@ def _names_keys(candidate: Candidate, called: str) -> set[str]:
     return {k for k in keys(called) if k not in stop} or set(candidate.titled)
 
 
-def compared(part: Part, about: About, evidence: Sequence[Evidence], figures: Sequence[tuple[str, str, float]]) -> str:
-    """A verdict over figures (title, sentence, value in base units) of the same attribute: which is the one asked for."""
+def compared(part: Part, figures: Sequence[tuple[str, str, float]]) -> str:
+    """A verdict over figures (title, sentence, value in base units) of one attribute: whose is the one asked for."""
     asked = set(re.findall(r"[a-z]+", part.text.lower()))
     lex = lexicon()
     values = {title: value for title, _, value in figures}
@@ -198,9 +200,3 @@ def wanted_of(about: About) -> set[str]:
 def denies(text: str) -> bool:
     """Whether a sentence says no."""
     return bool(_DENIES.search(text))
-
-
-__all__ = [
-    "Said", "alike", "Asked", "compared", "defined", "denied", "denies", "enumerated", "fitting", "mentions", "names_of",
-    "of", "stands_for", "told_apart",
-]  # fmt: skip

@@ -36,8 +36,10 @@ _ASKS: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A list that is asked for: `kind` is the first part of the subjects, `words` what they must have to do with; with a
-    `bound` a figure of theirs must lie below (-1) or above (1) it."""
+    """A list that is asked for: `kind` is the first part of the subjects, `words` what they must have to do with.
+
+    With a `bound` a figure of theirs must lie below (`side` -1) or above (1) it.
+    """
 
     kind: str
     words: tuple[Word, ...]

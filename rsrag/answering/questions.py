@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from .cleaning import one_line
@@ -10,6 +11,7 @@ from .lexicon import lexicon
 from .quantities import Found, has_year, quantities
 from .words import Word, question_words
 
+_FOREIGN_FROM = 3  # words
 _NAME = 4  # words; a piece so short that asks nothing is what the next one asks about
 _LONGEST = 200  # words; what comes later is not a question any more
 _CUT = re.compile(
@@ -153,3 +155,12 @@ def wanted(part: Part, text: str) -> float:
 def has_time(text: str) -> bool:
     """Whether a text names a year, a month or a span of time."""
     return has_year(text) or any(q.base == "s" for q in quantities(text))
+
+
+def foreign(text: str, unknown: Callable[[Word], bool]) -> bool:
+    """Whether a question is hardly English: of its small words few are, and a third of the others is `unknown`."""
+    words = re.findall(r"[^\W\d_]+", text.lower())
+    if len(words) < _FOREIGN_FROM or sum(w in lexicon().stopwords for w in words) > len(words) / 5:
+        return False
+    asked = question_words(text)
+    return sum(unknown(w) for w in asked) >= max(len(asked) / 3, 1)

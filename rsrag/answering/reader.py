@@ -12,7 +12,7 @@ from ..types import Evidence, Prompt
 from . import known, listing, seen
 from .about import About
 from .about import about as about_of
-from .aspects import aspect
+from .aspects import aspect, belongs
 from .candidates import Candidate, candidates, headed
 from .compose import cite, declined, listed, paragraphs, quotes, unseen
 from .facts import Asked, Time, alike, as_number, fitting, not_then, sentence, stated, times
@@ -20,7 +20,7 @@ from .ledger import FAILED
 from .lexicon import lexicon
 from .passages import Limits, Passage, answer_part, corrected, unresolved
 from .quantities import quantities
-from .questions import Part, Question, understand
+from .questions import Part, Question, foreign, understand
 from .reliability import reliability, threshold
 from .scoring import MOST_COMPARED, Scored, weigh
 from .words import PlainLanguage, Word, cover, question_words
@@ -39,7 +39,6 @@ _COUNTRY = re.compile(
 _NEARLY = 0.75  # a sentence that gives a reason may be so much less alike than one that gives none
 _SMALL_TALK = 3  # words that a question for a country may have left over
 _NO_WORD = "qzxjvkq"
-_FOREIGN_FROM = 3  # words
 _PLAIN_VERDICT = 0.75  # so much of a question must be in the sentence that says yes or no
 _MOST_LISTED = 5  # sentences of a text that lists
 _FIRST_PARTS = ("definition", "overview", "appearance", "bands")
@@ -80,6 +79,7 @@ class _Reader:
         self.least = least
         self.confidences: list[float] = []
         self.blind = False
+        self._abouts: dict[str, About] = {}
         self.prompt = prompt
         self.language = language
         self.limits = limits
@@ -171,7 +171,7 @@ class _Reader:
     def _needs_eyes(self, part: Part) -> bool:
         """Whether one must look: to count, to read, to name a colour, or at an image that nobody gave."""
         lowered = part.text.lower()
-        if self.done or any(e.facts for e in self.prompt.evidence) and "sight" not in part.kinds:
+        if self.done or (any(e.facts for e in self.prompt.evidence) and "sight" not in part.kinds):
             return False
         counts = self.scenes and re.search(r"\bhow many\b|\bcount\b", lowered) and "describe" not in part.kinds
         lacks = not self.scenes and any(cue.search(lowered) for cue in lexicon().shown)
@@ -332,10 +332,12 @@ class _Reader:
             names = [name for e in items for name in (e.title, *e.aliases)]
             others = [n for e in held if e.subject != items[0].subject for n in (e.title, *e.aliases)]
             asked = Asked.of(text, names, others)
+            if asked.wanted and self._foreign():  # what is understood of it must do
+                asked = replace(asked, words=(), plain=())
             held_facts = [f for e in items for f in e.facts]
             found = [facts for one in asked.each if (facts := alike(fitting(one, held_facts)))]
-            if not found and (others := alike(fitting(asked.at_any_time, held_facts))):
-                elsewhen.append(cite(not_then(items[0].title, others[0], asked), [e.number for e in items]))
+            if not found and (undated := alike(fitting(asked.at_any_time, held_facts))):
+                elsewhen.append(cite(not_then(items[0].title, undated[0], asked), [e.number for e in items]))
             called = re.split(r",\s", items[0].title)[0]
             for facts in {tuple(facts): facts for facts in found}.values():
                 marks = [e.number for e in items if set(facts) & set(e.facts)]
@@ -347,15 +349,14 @@ class _Reader:
         if len({title for title, _ in said}) > 1 and not meant and len({value for *_, value in figures}) == 1:
             said = said[:2]  # they agree
         elif len({title for title, _ in said}) > 1 and not meant:
-            return [
-                f"It depends on which one is meant: {listed(list(dict.fromkeys(t for t, _ in said))[:4])} each have their own."
-            ], "declined"
+            which = listed(list(dict.fromkeys(t for t, _ in said))[:4])
+            return [f"It depends on which one is meant: {which} each have their own."], "declined"
         if any(f.attribute.endswith("formula") for items in by_subject.values() for e in items for f in e.facts):
-            first = known.of(self.all, by_subject)
+            first = known.of(self.all, list(by_subject))
             more = known.defined(part, about, [c for c in first if c.evidence.part == "definition"], ())
             said += [(title, line) for title, _ in said[:1] for line in (more.lines if more else ())]
         self.confidences.append(reliability("figure", {}))
-        verdict = known.compared(part, about, self.prompt.evidence, figures)
+        verdict = known.compared(part, figures)
         return [*filter(None, [verdict]), *(line for _, line in said)], "answered"
 
     def _figure_text(self, part: Part) -> str:
@@ -398,14 +399,19 @@ class _Reader:
         places = all(s.startswith("place/") for s in about.subjects)
         if places and "where" in kinds and _COUNTRY.search(part.text):
             bare = len(about.left) <= _SMALL_TALK
-        if bare or ("definition" in kinds and known.spelling_out(part)):
-            if said := known.defined(part, about, own, self.prompt.evidence):
-                return self._say(part, said)
-        if kinds & {"number", "when", "list", "yes_no", "definition"} or not kinds or "formula" in kinds:
-            if (no := known.denied(about, own)) and self._denial_fits(about, no):
-                self.taken.append(Scored(no, 1.0, 1.0, 1.0, 1.0))
-                return self._say(part, known.Said(tuple(quotes([no])), "denied"))
-        return self._of_subject(part, about, own)
+        defines = bare or ("definition" in kinds and known.spelling_out(part))
+        if defines and (said := known.defined(part, about, own, self.prompt.evidence)):
+            return self._say(part, said)
+        may_lack = not kinds or kinds & {"number", "when", "list", "yes_no", "definition", "formula"}
+        if may_lack and (no := known.denied(about, own)) and self._denial_fits(about, no):
+            self.taken.append(Scored(no, 1.0, 1.0, 1.0, 1.0))
+            return self._say(part, known.Said(tuple(quotes([no])), "denied"))
+        told = self._of_subject(part, about, own)
+        common = not any(any(c.isupper() or c.isdigit() for c in about.called[s]) for s in about.subjects)
+        if told[1] == "declined" and common and self.confidences:  # a common noun may be told of under another title
+            self.confidences.pop()
+            return self._found(part)
+        return told
 
     def _of_subject(self, part: Part, about: About, own: Sequence[Candidate]) -> tuple[list[str], str]:
         """What a named subject's own texts say to what is asked of it."""
@@ -423,6 +429,7 @@ class _Reader:
         weights = {**self.weights, **weigh(words, self.language)}
         preferred = about.parts or _FIRST_PARTS
         supports = max(_SUPPORTS - 1 - (len(self.question.parts) - 1), 1)
+
         def searched(among: Sequence[Candidate]) -> Passage:
             return answer_part(
                 asked, part.text, among, weights, self.language, subjects=frozenset(about.subjects), taken=self.taken,
@@ -445,8 +452,8 @@ class _Reader:
         if not {"number", "when", "yes_no"} & set(part.kinds):
             chosen = self._run_on(best.candidate, sayable, chosen[1:], "list" in part.kinds or not part.kinds)
         features = self._features(part, best, chosen, words, weights, preferred)
-        asked = Asked.of(about.rest, ())
-        held = [w for w in asked.words if w.key != "band"] if asked.wanted else []
+        of_it = Asked.of(about.rest, ())
+        held = [w for w in of_it.words if w.key != "band"] if of_it.wanted else []
         there = frozenset().union(*(c.found | c.titled for c in chosen))
         features |= {
             "apart": float(about.apart),
@@ -472,12 +479,15 @@ class _Reader:
 
     def _about_of(self, part: Part) -> About:
         """What a part is about; one that names nothing speaks of what the part before named."""
+        if part.text in self._abouts:
+            return self._abouts[part.text]
         shown = [e for e in self.prompt.evidence if e.kind == "text"]
         found = about_of(part, part.text, shown)
         place = self.question.parts.index(part) if part in self.question.parts else 0
         if not found.subjects and place and not self.scenes:
             before = self._about_of(self.question.parts[place - 1])
-            return replace(found, subjects=before.subjects, called=before.called)
+            found = replace(found, subjects=before.subjects, called=before.called)
+        self._abouts[part.text] = found
         return found
 
     def _similarity(self, text: str, found: Sequence[Candidate]) -> dict[int, float]:
@@ -493,7 +503,7 @@ class _Reader:
     def _beginning(self, parts: Sequence[str], found: Sequence[Candidate]) -> Candidate | None:
         """The first sentence of the best of some parts: where nothing more is asked, they are read from there."""
         for part in parts:
-            if own := [c for c in found if c.evidence.part == part]:
+            if own := [c for c in found if belongs(c.evidence.part, [part])]:
                 return min(own, key=lambda c: (c.rank, c.place))
         return None
 
@@ -565,7 +575,7 @@ class _Reader:
             "bare": float(not words),
             "words": min(len(words), 6) / 6,
             "wanted": best.wanted,
-            "part": float(best.candidate.evidence.part in preferred),
+            "part": float(belongs(best.candidate.evidence.part, preferred)),
             "figure": float(bool({"number", "when"} & set(part.kinds))),
         }
 
@@ -678,11 +688,7 @@ class _Reader:
         )
 
     def _foreign(self) -> bool:
-        """Whether a question is hardly English: few of its words are known here, and of the small ones none."""
-        words = re.findall(r"[^\W\d_]+", self.question.text.lower())
-        if len(words) < _FOREIGN_FROM or sum(w in lexicon().stopwords for w in words) > len(words) / 5:
-            return False
-        return sum(self._unknown([w]) for w in question_words(self.question.text)) >= len(words) / 3
+        return foreign(self.question.text, lambda word: self._unknown([word]))
 
     def _absent(self) -> list[str]:
         """What is asked of a known subject and occurs nowhere in the evidence."""

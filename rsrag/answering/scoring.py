@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ..interfaces import Language
+from .aspects import belongs
 from .candidates import Candidate
 from .lexicon import lexicon
 from .quantities import quantities
 from .questions import Part, wanted
 from .words import Word, cover
 
-MOST_COMPARED = 16  # sentences that are encoded: 1-2 ms each
+MOST_COMPARED = 8  # sentences that are encoded: 1-2 ms each
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +97,7 @@ def score(
     def promise(c: Candidate) -> float:
         return (
             covers[id(c)]
-            + 0.3 * (c.evidence.part in preferred)
+            + 0.3 * (belongs(c.evidence.part, preferred))
             + 0.3 * forms[id(c)]
             + 0.3 / (1 + c.rank)
             - 0.5 * lacking[id(c)]
@@ -112,7 +113,7 @@ def score(
             + w.wanted * forms[id(c)]
             + w.subject * (c.evidence.subject in subjects)
             + w.rank / (1 + c.rank)
-            + w.part * (c.evidence.part in preferred)
+            + w.part * (belongs(c.evidence.part, preferred))
             - w.aside * (c.evidence.part in aside)
             - w.leaning * bool(c.context)
             - w.lacking * lacking[id(c)]

@@ -118,10 +118,10 @@ def _tell_why(text: str, answer: Answer, ledger: Ledger, assistant: Assistant) -
     from .chat.screen import Screen
     from .chat.tracing import show_trace
 
-    tools = [
+    tools = tuple(
         ToolUse(name, tuple(filter(None, scenes.split(", "))), arguments, number, error)
         for name, scenes, arguments, number, error, _ in answer.trace.get("tools", ())
-    ]
+    )
     exchange = Exchange(1, text, answer=answer, tools=tools)
     why = reasons(exchange, (), ledger, {}, assistant.model)
     screen = Screen()

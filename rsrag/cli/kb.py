@@ -242,12 +242,20 @@ def remove(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     kb: KbOption = "",
 ) -> None:
-    """Take a source out of a knowledge base; the files it came from stay."""
+    """Take a source out of a knowledge base for good; the files it came from stay.
+
+    Its texts, vectors and previews are gone from every file, automatic backups included. Snapshots that were given a
+    name stay, and are named where they hold it.
+    """
     session = session_of(context)
     with session.kb(kb) as store:
         if not yes:
-            typer.confirm(f"Remove '{source}' from {store.path.name}?", abort=True, err=True)
-        count = store.delete(source)
+            typer.confirm(f"Remove '{source}' from {store.path.name} and its backups for good?", abort=True, err=True)
+        bar = Progress(session, "Indexing")
+        try:
+            count = store.delete(source, bar)
+        finally:
+            bar.close()
         typer.echo(f"Removed {count:,} records of '{source}'.")
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
 
 from .metrics.abstention import aurc
@@ -93,23 +93,23 @@ def check_scores(samples: Sequence[Sample], answers: Sequence[Prediction]) -> di
     kinds = [kind_of(s) for s in samples]
     can = [s.meta.get("answerable") is not False for s in samples]
 
-    def share(of: Collection[Verdict], among: Sequence[bool]) -> Score:
-        return mean([float(v in of) if those else math.nan for v, those in zip(verdicts, among, strict=True)])
+    def share(of: Verdict, among: Sequence[bool]) -> Score:
+        return mean([float(v == of) if those else math.nan for v, those in zip(verdicts, among, strict=True)])
 
     scores = {
-        "Correct": share(("right",), [True] * len(samples)),
-        "Right": share(("right",), can),
-        "Wrong": share(("wrong",), can),
-        "Unsupported": share(("unsupported",), can),
-        "False declines": share(("false decline",), can),
-        "False answers": share(("false answer",), [not c for c in can]),
+        "Correct": share("right", [True] * len(samples)),
+        "Right": share("right", can),
+        "Wrong": share("wrong", can),
+        "Unsupported": share("unsupported", can),
+        "False declines": share("false decline", can),
+        "False answers": share("false answer", [not c for c in can]),
     }
     for kind in sorted(set(kinds)):
         those = [k == kind for k in kinds]
         if kind.startswith(UNANSWERABLE):
-            scores[f"False answers: {kind.partition(': ')[2]}"] = share(("false answer",), those)
+            scores[f"False answers: {kind.partition(': ')[2]}"] = share("false answer", those)
         else:
-            scores[f"Right: {kind}"] = share(("right",), those)
+            scores[f"Right: {kind}"] = share("right", those)
     given = _given(verdicts, answers)
     if given:
         scores["AURC"] = Score(aurc([c for c, _ in given], [right for _, right in given]), ())

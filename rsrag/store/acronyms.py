@@ -23,7 +23,7 @@ _MOST_WORDS_MORE = 4
 def stands_for(short: str, long: str) -> bool:
     """Whether `short` is made of the words of `long`: in their order, of each its first letter, and then perhaps more.
 
-    Small words may be left out, and of four words or more one other, but not the first. A long name that holds the
+    Small words may be left out, and of four others or more one, but not the first. A long name that holds the
     short one, or its beginning, explains nothing.
     """
     letters = [c for c in short.rstrip("s").lower() if c.isalnum()]
@@ -32,7 +32,7 @@ def stands_for(short: str, long: str) -> bool:
         return False
     if any(len(word) > 1 and short.lower().startswith(word) for word in words):
         return False
-    return _made_of(letters, words, spare=len(words) > 3)
+    return _made_of(letters, words, spare=sum(word not in _SMALL for word in words) > 3)
 
 
 def _made_of(letters: Sequence[str], words: Sequence[str], *, spare: bool) -> bool:

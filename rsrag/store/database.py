@@ -115,8 +115,10 @@ class Database:
 
     def _connect(self) -> sqlite3.Connection:
         if self.path.exists() and self.read_only:
-            # WAL needs a writable folder even to read; nobody can write there, so nothing can change either.
-            uri = f"file:{quote(str(self.path))}?mode=ro&immutable=1"
+            # WAL needs a writable folder even to read, unless its files are there: left by a writer that was killed, or
+            # kept by one that has it open through another mount. Without them nothing is changing.
+            log = self.path.with_name(self.path.name + "-wal").exists()
+            uri = f"file:{quote(str(self.path))}?mode=ro{'' if log else '&immutable=1'}"
             return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, factory=_Connection)
         connection = sqlite3.connect(
             self.path, timeout=30, isolation_level=None, check_same_thread=False, factory=_Connection

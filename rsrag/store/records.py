@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+_ROUNDING = 1e-4
+
 
 @dataclass(slots=True)
 class Batch:
@@ -126,8 +128,13 @@ class Records:
             lexical.take_out(db, "record = ?", (rowid,))
             db.execute("INSERT OR IGNORE INTO orphans SELECT content_hash FROM chunks WHERE record = ?", (rowid,))
             box = db.execute("SELECT west, south, east, north FROM records WHERE rowid = ?", (rowid,)).fetchone()
-            if box[0] is not None:
-                db.execute("DELETE FROM boxes WHERE id IN (SELECT id FROM boxes WHERE record = ?)", (rowid,))
+            for west, south, east, north in BBox(*box).parts() if box[0] is not None else ():
+                # By place, for the tree knows no records; it rounds boxes to 32 bits.
+                db.execute(
+                    """DELETE FROM boxes WHERE id IN (SELECT id FROM boxes WHERE west <= ? AND east >= ?
+                       AND south <= ? AND north >= ? AND record = ?)""",
+                    (east + _ROUNDING, west - _ROUNDING, north + _ROUNDING, south - _ROUNDING, rowid),
+                )
             for table in ("chunks", "facts", "facets", "names", "acronyms", "footprints"):
                 db.execute(f"DELETE FROM {table} WHERE record = ?", (rowid,))
             db.execute("DELETE FROM records WHERE rowid = ?", (rowid,))

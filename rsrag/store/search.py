@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import sys
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -58,6 +59,7 @@ class Searches:
         self._remembered: OrderedDict[tuple[Any, ...], NDArray[np.float32]] = OrderedDict()
         self._searched: OrderedDict[tuple[Any, ...], tuple[int, list[tuple[Chunk, float]]]] = OrderedDict()
         self._places: OrderedDict[tuple[Any, ...], tuple[tuple[int, ...] | None, tuple[int, ...]]] = OrderedDict()
+        self._counted = (-1, 0)
         self._sentences: OrderedDict[tuple[str, str], NDArray[np.float32]] = OrderedDict()
         self._lock = threading.RLock()
         self._small: dict[str, tuple[int, ExactIndex | None]] = {}
@@ -243,7 +245,8 @@ class Searches:
         scored = {hit.chunk.id: hit for hit in self.score_chunks(query, chunks, lane)}
         bare = [c for c in chunks if c.id not in scored]
         weight = float(len(name.split()))
-        found = [(hit.chunk, hit.z) for hit in list(scored.values())[:MOST_OF_ONE]] + [(c, None) for c in bare[:MOST_OF_ONE]]
+        found = [(hit.chunk, hit.z) for hit in list(scored.values())[:MOST_OF_ONE]]
+        found += [(c, None) for c in bare[:MOST_OF_ONE]]
         return [Hit(chunk, weight, {lane: (before + rank, weight)}, z) for rank, (chunk, z) in enumerate(found, 1)]
 
     def search_near(self, query: Query, k: int, lane: str = "near-by") -> list[Hit]:
@@ -405,7 +408,10 @@ class Searches:
 
     def idf(self, words: Sequence[str]) -> dict[str, float]:
         """ln((N + 1) / (n + 1)) over text chunks, for words as they stand (stemmed like the index)."""
-        total = len(self)
+        generation = self.catalog.generation()
+        if self._counted[0] != generation:  # counting reads every row
+            self._counted = (generation, len(self))
+        total = self._counted[1]
         counts = {word: self.catalog.chunks.count_matching(match_expression(word)) for word in set(words)}
         return {word: math.log((total + 1) / (count + 1)) for word, count in counts.items()}
 
@@ -416,12 +422,13 @@ class Searches:
         raise error
 
     def _exact(self, space: Space) -> ExactIndex | None:
-        """All vectors of a small space, read from the catalog once per change; None for a larger one."""
+        """All vectors of a small space, read from the catalog once per change; None for a larger one, unless it lies
+        where Chroma cannot open it."""
         with self._lock:
             generation, exact = self._small.get(space, (-1, None))
         if generation != self._generation:
             generation = self._generation
-            ids, rows = self.catalog.vectors.all_of(space, EXACT_UP_TO)
+            ids, rows = self.catalog.vectors.all_of(space, EXACT_UP_TO if self.index.can_open() else sys.maxsize)
             exact = ExactIndex(ids, rows) if rows is not None else None
             with self._lock:
                 self._small[space] = (generation, exact)

@@ -182,7 +182,7 @@ def _index(kb: KnowledgeBase, verdict: Verdict, samples: int) -> list[str]:
     counts = kb.catalog.vectors.counts()
     if any(counts.values()) and (why := kb.index.damage(deep=True)):
         found.append(f"index: {why}")
-    elif any(counts.values()):
+    elif any(counts.values()) and kb.index.can_open():
         try:
             for space in SPACES:
                 check = _space(kb, space, samples)

@@ -180,7 +180,7 @@ def test_outlines_that_lack_a_part_are_one_clear_line(tmp_path: Path, gone: str)
 def test_neighbours(records: dict[str, dict[str, Any]], id_: str, neighbours: set[str]) -> None:
     told = facts(records[id_])
     assert set(told["borders"].replace(" and ", ", ").split(", ")) == neighbours
-    assert told["number of neighbouring countries and territories"] == len(neighbours)
+    assert told["borders (count)"] == len(neighbours)
     assert all(name in records[id_]["sections"][0]["text"] for name in neighbours)
 
 

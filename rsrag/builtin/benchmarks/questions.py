@@ -55,7 +55,9 @@ class QuestionsBenchmark:
 
 def _sample(record: dict[str, Any]) -> Sample:
     can = record["kind"] != UNANSWERABLE
-    check = {key: record[key] for key in ("kind", "why", "answer", "subjects", "corrects") if key in record}
+    check: dict[str, Any] = {
+        key: record[key] for key in ("kind", "why", "answer", "subjects", "corrects") if key in record
+    }
     if can and not (record["answer"].get("numbers") or record["answer"].get("all_of")):
         raise ValueError("its answer checks nothing")
     return Sample(

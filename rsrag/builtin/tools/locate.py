@@ -73,17 +73,18 @@ class Locate:
         inside = _Inside(scene)
         towns = _towns(gazetteer, lon, lat, inside)
         country, metres = gazetteer.country(lon, lat)
-        text = [*_country(gazetteer, scene, middle, country, metres), *_region(gazetteer, lon, lat, country)]
+        text = [*_country(gazetteer, scene, middle, country, metres), *gazetteer.disputes(lon, lat)]
+        text += _region(gazetteer, lon, lat, country)
         text += _about_towns(towns, country, inside)
         named = list(towns)
         coast = gazetteer.coast(lon, lat) if metres == 0 else None  # outside the outline, it was said already
         border = gazetteer.border(lon, lat)
         if border:
             abroad = _article(border.area.name)
-            text.append(f"The border with {abroad} is about {_away(border.distance_m, border.bearing)}.")
+            away = _away(border.distance_m, border.bearing)
+            text.append(f"{abroad[0].upper()}{abroad[1:]} begins about {away} of the scene's centre.")
         if coast:
             text.append(f"The coast is about {_away(*coast)} of the scene's centre.")
-        text += gazetteer.disputes(lon, lat)
         water = gazetteer.nearest(lon, lat, "water", 1, 300)
         airport = gazetteer.nearest(lon, lat, "airport", 1, 200)
         port = gazetteer.nearest(lon, lat, "port", 1, 50)

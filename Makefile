@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test test-all lint types check setup plugins bench clean
+.PHONY: demo test test-all test-faults lint types check setup plugins bench clean
 
 setup: $(STAMP)
 
@@ -22,6 +22,10 @@ test: setup
 
 test-all: setup
 	$(BIN)/python -m pytest -q -m "slow or not slow"
+
+# Writers that are killed, disks that are full or fail, files cut off, and many at once; see docs/reliability.md.
+test-faults: setup
+	$(BIN)/python -m pytest -q -m faults
 
 # The packages in plugins/, each installed beside rsrag into an environment of its own and tested there.
 plugins: setup

@@ -30,9 +30,9 @@ class Source(Protocol):
     can move with it), `role` ("reference" or "mine"), `problems` (a list of (where, why) for input that could
     not be read: a bad file costs itself only), `skipped` (a mapping of what was left out on purpose to how many),
     `gone` (ids it yielded once and does no more: they are removed), `open_image(uri) -> Scene | None` (opens an image
-    of a record its own way; None leaves the record out, which `skipped` then counts), `vectors_for(space, encoder id) ->
-    Mapping[str, Vector]` (vectors made beforehand, by content hash: these contents are not encoded), and `__len__` for
-    progress."""
+    of a record its own way; None leaves the record out, which `skipped` then counts),
+    `vectors_for(space, encoder id) -> Mapping[str, Vector]` (vectors made beforehand, by content hash: these contents
+    are not encoded), and `__len__` for progress."""
 
     name: ClassVar[str]
 

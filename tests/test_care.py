@@ -191,7 +191,7 @@ QUICK = {("cut", "chroma.sqlite3"), ("scramble", "data_level0.bin"), ("gone", "i
 @pytest.mark.parametrize(
     ("harm", "name"),
     [
-        pytest.param(harm, name, marks=() if (harm.__name__, name) in QUICK else pytest.mark.slow)
+        pytest.param(harm, name, marks=() if (harm.__name__, name) in QUICK else pytest.mark.faults)
         for harm in (cut, scramble, gone)
         for name in FILES
     ],
@@ -386,7 +386,12 @@ def test_export_and_import_are_bit_exact(kb: KnowledgeBase, tmp_path: Path, plug
     kb.add(tmp_path / "pics", source="pics")
     kb.add(Listed(*SOME, RICH))
     counts = kb.export(tmp_path / "out")
-    assert counts == {"records": 14, "chunks": kb.info().chunks, "vectors": sum(n for *_, n in kb.info().spaces), "previews": 1}
+    assert counts == {
+        "records": 14,
+        "chunks": kb.info().chunks,
+        "vectors": sum(n for *_, n in kb.info().spaces),
+        "previews": 1,
+    }
     with KnowledgeBase(tmp_path / "other", "fake", plugins=plugins) as other:
         assert other.import_(tmp_path / "out")["added"] == 14
         assert other.encoder.texts_encoded == 0  # type: ignore[attr-defined]

@@ -1307,8 +1307,8 @@ name = "places"
 title = "Places of the world"
 version = "2"
 description = "Countries, lakes, rivers, cities, airports and ports with positions, for naming what lies \
-around a scene. A gazetteer at world scale: outlines are generalised, populations have mixed years, and closed airports \
-may still be listed."
+around a scene. A gazetteer at world scale: outlines are generalised, populations have mixed years, and closed \
+airports may still be listed."
 license = "CC-BY-4.0"
 attribution = "Natural Earth (public domain); GeoNames (CC BY 4.0)"
 """

@@ -114,6 +114,8 @@ class _Reader:
             short = failed or all(seen.untold(e) for e in done)
             statuses.append("declined" if len(failed) == len(done) else "partial" if short else "answered")
             self.steps.append({"tools": [e.title for e in done], "failed": [e.title for e in failed]})
+            if not failed:
+                self._sure(self.question.text, "tool")
         for place, part in enumerate(self.question.parts):
             if done and not self._beside(part):
                 continue
@@ -217,6 +219,7 @@ class _Reader:
                 agrees = bool({w.key for w in part.words} & self._label_keys())
                 text = f"Probably {'yes' if agrees else 'not'}: {text[0].lower()}{text[1:]}"
             self.steps.append({"scene": letter, "label": vote.label, "subjects": list(vote.subjects), "status": status})
+            self._sure(f"[{letter}]", "identify", {"named": float(bool(subject))})
             lines.append(text)
             statuses.append(status)
             follows = any({"why", "tell_apart"} & set(p.kinds) for p in self.question.parts)
@@ -355,7 +358,7 @@ class _Reader:
             first = known.of(self.all, list(by_subject))
             more = known.defined(part, about, [c for c in first if c.evidence.part == "definition"], ())
             said += [(title, line) for title, _ in said[:1] for line in (more.lines if more else ())]
-        self.confidences.append(reliability("figure", {}))
+        self._sure(part.text, "figure")
         verdict = known.compared(part, figures)
         return [*filter(None, [verdict]), *(line for _, line in said)], "answered"
 
@@ -370,6 +373,8 @@ class _Reader:
 
     def _known(self, part: Part, gone: Sequence[str]) -> tuple[list[str], str] | None:
         """An answer about what the question names or lists; None where that must be searched for."""
+        if gone and self._foreign() and (figures := self._figures(part)):
+            return figures  # the names that nobody knows may be words of another language
         if gone:
             return None
         asked = listing.wanted(part.text)
@@ -469,13 +474,18 @@ class _Reader:
 
     def _say(self, part: Part, said: known.Said) -> tuple[list[str], str]:
         """The lines of an answer, or a decline where it is too unsure."""
-        sure = reliability(said.route, said.features)
-        self.confidences.append(sure)
-        step = {"part": part.text, "kinds": list(part.kinds), "route": said.route, "confidence": round(sure, 3)}
-        self.steps.append({**step, "features": {k: round(v, 3) for k, v in said.features.items()}})
+        sure = self._sure(part.text, said.route, said.features)
         if sure < self.least:
             return [""], "declined"
         return [line for line in said.lines if line not in self.said], "answered"
+
+    def _sure(self, asked: str, route: str, features: Mapping[str, float] | None = None) -> float:
+        """How probable it is that what a route gives is right; kept for the answer and the trace."""
+        seen_of = {name: round(value, 3) for name, value in (features or {}).items()}
+        sure = reliability(route, features or {})
+        self.confidences.append(sure)
+        self.steps.append({"part": asked, "route": route, "confidence": round(sure, 3), "features": seen_of})
+        return sure
 
     def _about_of(self, part: Part) -> About:
         """What a part is about; one that names nothing speaks of what the part before named."""

@@ -1,4 +1,4 @@
-"""`rsrag kb verify|rebuild|reencode|snapshot|restore|export|import`: keeping what was gathered."""
+"""`rsrag kb verify|rebuild|reencode|enrich|snapshot|restore|export|import`: keeping what was gathered."""
 
 from __future__ import annotations
 
@@ -126,7 +126,9 @@ def reencode(
 def enrich(
     context: typer.Context,
     model: Annotated[str | None, typer.Option(help="Language model that is asked.")] = None,
-    source: Annotated[list[str] | None, typer.Option(help="Only passages of this source (repeatable).")] = None,
+    source: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Only passages of this source (repeatable).")
+    ] = None,
     limit: Annotated[int, typer.Option(min=0, metavar="N", help="At most so many passages; 0 for all.")] = 0,
     again: Annotated[bool, typer.Option("--again", help="Also passages that another model gave terms.")] = False,
     wait: Annotated[float | None, typer.Option(help="Seconds to wait for another writer.")] = None,

@@ -119,9 +119,9 @@ class Database:
             # kept by one that has it open through another mount. Without them nothing is changing.
             log = self.path.with_name(self.path.name + "-wal").exists()
             uri = f"file:{quote(str(self.path))}?mode=ro{'' if log else '&immutable=1'}"
-            return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, factory=_Connection)
+            return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, factory=Connection)
         connection = sqlite3.connect(
-            self.path, timeout=30, isolation_level=None, check_same_thread=False, factory=_Connection
+            self.path, timeout=30, isolation_level=None, check_same_thread=False, factory=Connection
         )
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
@@ -170,7 +170,7 @@ class Database:
         return int(self.db.execute(f"SELECT count(*) FROM {table} WHERE {where}", arguments).fetchone()[0])
 
 
-class _Connection(sqlite3.Connection):
+class Connection(sqlite3.Connection):
     """Says of a file that is damaged, or a disk that is full or fails, what to do about it."""
 
     def execute(self, sql: str, parameters: Any = ()) -> sqlite3.Cursor:
@@ -192,7 +192,7 @@ class _Connection(sqlite3.Connection):
             path = self.cursor().execute("PRAGMA database_list").fetchone()[2]
             if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
                 raise damaged(Path(path), f"is damaged ({error})") from error
-            raise StoreError(f"the catalog {path} cannot be used ({error}).", _WAYS_OUT[code]) from error
+            raise StoreError(f"{path} cannot be used ({error}).", _WAYS_OUT[code]) from error
 
 
 _DISK = "What was acknowledged is kept. Free some space, or look after the disk, and do it again."

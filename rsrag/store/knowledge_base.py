@@ -156,8 +156,10 @@ class KnowledgeBase(Searches):
     def writer(self) -> Iterator[None]:
         """The right to write. Waits up to `self.wait` seconds for another writer, then sees what that one wrote:
         a Chroma client from before would write over it."""
-        with WriterLock(self.path / "writer.lock", self.wait):
+        with WriterLock(self.path / "writer.lock", self.wait) as lock:
             warn_of_network(self.path)
+            if lock.abandoned:
+                self.catalog.set_meta("compare", "rows")  # by the next opening; the lock says it no longer
             self._refresh()
             yield
 

@@ -57,13 +57,7 @@ def rebuild(kb: KnowledgeBase, progress: Progress | None = None) -> int:
     size = sum(fresh.bytes_for(count, dims[space]) for space, count in counts.items())
     require_room(kb.path, size, "the new vector index")
     try:
-        try:
-            total = fill(kb, fresh, progress, kb.catalog.vectors)
-        except IndexDamaged:
-            if not fresh.exists():
-                raise
-            fresh.discard()  # what the interrupted run left is not sound
-            total = fill(kb, fresh, progress, kb.catalog.vectors)
+        total = fill(kb, fresh, progress, kb.catalog.vectors)
     finally:
         fresh.close()
     kb.drop_previews(kb.catalog.outbox.departed("images"))
@@ -81,7 +75,18 @@ class Rows(Protocol):
 
 
 def fill(kb: KnowledgeBase, fresh: VectorIndex, progress: Progress | None, vectors: Rows) -> int:
-    """Make `fresh` hold `vectors` and nothing else; returns how many. What it has already is not written again."""
+    """Make `fresh` hold `vectors` and nothing else; returns how many. What an interrupted run has put into it is not
+    written again, if it is sound."""
+    try:
+        return _fill(kb, fresh, progress, vectors)
+    except IndexDamaged:
+        if not fresh.exists():
+            raise
+        fresh.discard()
+        return _fill(kb, fresh, progress, vectors)
+
+
+def _fill(kb: KnowledgeBase, fresh: VectorIndex, progress: Progress | None, vectors: Rows) -> int:
     import numpy as np
 
     total, done = sum(vectors.counts().values()), 0

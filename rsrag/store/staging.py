@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .database import batched, bump
+from .database import Connection, batched, bump
 from .soundness import sqlite_damage
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class Staging:
         self.resumed = self.left and not sqlite_damage(self.path) and self._says() == said
         if not self.resumed:
             self._remove()
-        self._db = sqlite3.connect(self.path, isolation_level=None)
+        self._db = sqlite3.connect(self.path, isolation_level=None, factory=Connection)
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("CREATE TABLE IF NOT EXISTS goal (said TEXT PRIMARY KEY)")
         self._db.execute("INSERT OR IGNORE INTO goal VALUES (?)", (said,))

@@ -9,6 +9,7 @@ own.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import random
 import signal
@@ -16,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -24,7 +25,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 DIM = 64
-BATCH = 20
+BATCH = 200
 
 
 def vector(id: str) -> Any:
@@ -109,7 +110,7 @@ class Ours:
         return found[0].chunk.provenance.record if found else ""
 
 
-SIDES: dict[str, Callable[[str], Any]] = {"ours": Ours, "bare": Bare}
+SIDES: dict[str, type[Ours | Bare]] = {"ours": Ours, "bare": Bare}
 
 
 # -- in processes of their own --------------------------------------------------------------------
@@ -129,26 +130,38 @@ def write(side: str, path: str, first: str, count: str) -> None:
 def look(side: str, path: str) -> None:
     """Open, look once, and then tell of the ids of every line which are there and which are found."""
     store = SIDES[side](path)
-    store.nearest("r0")
+    errors: list[str] = []
+
+    def is_found(id: str) -> bool:
+        try:
+            return bool(store.nearest(id) == id)
+        except Exception as error:
+            errors.append(f"{error}".splitlines()[0])
+            return False
+
+    is_found("r0")
     print("ready", flush=True)
     for line in sys.stdin:
         ids = line.split()
-        there = store.there()
-        told = {"lost": [id for id in ids if id not in there], "missed": [id for id in ids if store.nearest(id) != id]}
-        print(json.dumps(told), flush=True)
+        lost = sorted(set(ids) - store.there())
+        missed = [id for id in ids if not is_found(id)]
+        print(json.dumps({"lost": lost, "missed": missed, "errors": errors[:1]}), flush=True)
 
 
 def process(task: str, *rest: object) -> subprocess.Popen[str]:
+    """Started, and ready or already at an end."""
     command = [sys.executable, __file__, task, *map(str, rest)]
     started = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    assert started.stdout is not None and started.stdout.readline() == "ready\n"
+    assert started.stdout is not None
+    started.stdout.readline()
     return started
 
 
 def go(writer: subprocess.Popen[str]) -> None:
     assert writer.stdin is not None
-    writer.stdin.write("\n")
-    writer.stdin.flush()
+    with contextlib.suppress(BrokenPipeError):
+        writer.stdin.write("\n")
+        writer.stdin.flush()
 
 
 def said(writer: subprocess.Popen[str]) -> list[str]:
@@ -177,14 +190,14 @@ class Outcome:
     acknowledged: int
     lost: int
     found: int
-    failed: int = 0  # processes that ended with an error
+    note: str = ""
 
 
-def afterwards(case: str, side: str, path: Path, ids: Sequence[str], failed: int = 0) -> Outcome:
-    reader = process("look", side, path)
+def outcome(case: str, side: str, ids: Sequence[str], reader: subprocess.Popen[str]) -> Outcome:
     told = asked(reader, ids)
     reader.communicate()
-    return Outcome(case, SIDES[side].name, len(ids), len(told["lost"]), len(ids) - len(told["missed"]), failed)  # type: ignore[attr-defined]
+    found = len(ids) - len(told["missed"])
+    return Outcome(case, SIDES[side].name, len(ids), len(told["lost"]), found, "".join(told["errors"]))
 
 
 def begin(side: str, path: Path) -> list[str]:
@@ -193,57 +206,56 @@ def begin(side: str, path: Path) -> list[str]:
     return said(writer)
 
 
-def two_writers(side: str, path: Path, rows: int, kills: int) -> Outcome:
+def two_writers(side: str, path: Path, rows: int, kills: int, seed: int) -> Outcome:
     ids = begin(side, path)
     writers = [process("write", side, path, first, rows) for first in (1_000_000, 2_000_000)]
     for writer in writers:
         go(writer)
     ids += [id for writer in writers for id in said(writer)]
-    return afterwards("two writers at once", side, path, ids, sum(writer.returncode != 0 for writer in writers))
+    return outcome("two writers at once", side, ids, process("look", side, path))
 
 
-def killed(side: str, path: Path, rows: int, kills: int) -> Outcome:
-    ids, chance = begin(side, path), random.Random(5)
+def killed(side: str, path: Path, rows: int, kills: int, seed: int) -> Outcome:
+    ids, chance = begin(side, path), random.Random(seed)
     for turn in range(kills):
         writer = process("write", side, path, 1_000_000 * (turn + 1), rows)
         go(writer)
         time.sleep(chance.uniform(0.05, 1.5))
         writer.send_signal(signal.SIGKILL)
         ids += said(writer)
-    return afterwards(f"{kills} writers killed", side, path, ids)
+    return outcome(f"{kills} writers killed", side, ids, process("look", side, path))
 
 
-def reader_first(side: str, path: Path, rows: int, kills: int) -> Outcome:
+def reader_first(side: str, path: Path, rows: int, kills: int, seed: int) -> Outcome:
     begin(side, path)
     reader = process("look", side, path)
     writer = process("write", side, path, 1_000_000, rows)
     go(writer)
     new = said(writer)
     time.sleep(1)
-    told = asked(reader, new)
-    reader.communicate()
-    name = SIDES[side].name  # type: ignore[attr-defined]
-    return Outcome("a reader that was there first", name, len(new), len(told["lost"]), len(new) - len(told["missed"]))
+    return outcome("a reader that was there first", side, new, reader)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--json", action="store_true", help="write one JSON object instead of a table")
-    parser.add_argument("--rows", type=int, default=600, help="rows that each writer adds")
-    parser.add_argument("--kills", type=int, default=10, help="writers that are killed")
+    parser.add_argument("--rows", type=int, default=2000, help="rows that each writer adds")
+    parser.add_argument("--kills", type=int, default=10, help="writers that are killed, one after the other")
+    parser.add_argument("--stores", type=int, default=3, help="stores whose writers are killed")
     given = parser.parse_args()
     outcomes = []
     with tempfile.TemporaryDirectory() as folder:
-        for case in (two_writers, killed, reader_first):
+        for turn, case in enumerate((two_writers, *[killed] * given.stores, reader_first)):
             for side in SIDES:
-                outcomes.append(case(side, Path(folder) / f"{case.__name__}-{side}", given.rows, given.kills))
+                outcomes.append(case(side, Path(folder) / f"{turn}-{side}", given.rows, given.kills, turn))
     if given.json:
         print(json.dumps({"rows": given.rows, "kills": given.kills, "outcomes": [asdict(o) for o in outcomes]}))
         return
     print(f"{'':30} {'':12} {'acknowledged':>12} {'lost':>6} {'found':>7}")
     for o in outcomes:
-        note = f"   {o.failed} failed" if o.failed else ""
-        print(f"{o.case:30} {o.side:12} {o.acknowledged:12,} {o.lost:6,} {o.found / max(1, o.acknowledged):7.1%}{note}")
+        print(f"{o.case:30} {o.side:12} {o.acknowledged:12,} {o.lost:6,} {o.found / max(1, o.acknowledged):7.1%}")
+        if o.note:
+            print(f"    {o.note}")
 
 
 if __name__ == "__main__":

@@ -188,6 +188,7 @@ class _Run:
         self.added = self.updated = self.unchanged = self.embedded = self.done = 0
         self.seen: set[str] = set()
         self.claimed = False
+        self.grown = False  # vectors came in, encoded or brought along
         self.removed = 0
         self.options: dict[str, Any] = {}
         self.prune = False
@@ -267,7 +268,7 @@ class _Run:
             finally:
                 self.kb.catalog.vectors.retire()
                 self.kb.settle()  # what the catalog has, Chroma gets, however the run ends
-            if self.embedded or not self.kb.spaces.null("texts", "text"):
+            if self.grown or not self.kb.spaces.null("texts", "text"):
                 self.kb.spaces.learn_nulls()
         return self.report()
 
@@ -449,9 +450,11 @@ class _Run:
             if keys and (brought := self._brought(space)):
                 out.vectors.update((key, brought[key[1]]) for key in keys if key[1] in brought)
                 keys = [key for key in keys if key[1] not in brought]
+                self.grown = True
             vectors = self._vectors(space, [wanted[key] for key in keys])
             out.vectors.update(zip(keys, vectors, strict=True))
             self.embedded += len(keys)
+            self.grown = self.grown or bool(keys)
         return out, previews
 
     def _brought(self, space: str) -> Mapping[str, NDArray[np.float32]]:

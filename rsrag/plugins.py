@@ -429,6 +429,8 @@ def _signature_hint(cls: type[Any]) -> str:
 
 
 def _check_options(kind: str, name: str, cls: type[Any], options: Mapping[str, Any]) -> None:
+    if not options:  # reading a signature takes time, and components are made for every question
+        return
     parameters = _parameters(cls)
     if any(p.kind is p.VAR_KEYWORD for p in parameters):
         return

@@ -48,7 +48,7 @@ def needles(kb: KnowledgeBase, *sources: str) -> list[bytes]:
         for vector in kb.catalog.vectors.of(space, sorted(hashes)).values():
             found += [vector.tobytes()[:64], vector.tobytes()[-64:]]
     found += [kb.preview_path(h).read_bytes()[-200:] for h in hashes if kb.preview_path(h).exists()]
-    return [*found, *(word.encode() for word in WORDS), b"xu-secret", b"vykvyk"]
+    return [*found, *(word.encode() for word in WORDS), b"secret", b"vykvyk"]
 
 
 def holding(folder: Path, wanted: list[bytes]) -> dict[str, list[bytes]]:

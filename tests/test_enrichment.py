@@ -174,7 +174,8 @@ def test_a_run_that_breaks_off_goes_on(kb: KnowledgeBase) -> None:
 
 def test_one_passage_that_fails_costs_itself(kb: KnowledgeBase) -> None:
     kb.add(Listed(*map(numbered, range(3))))
-    done = enrich(kb, ScriptedModel(["fine", ValueError("odd"), ""]))
+    replies: list[Any] = ["fine", ValueError("odd"), ""]
+    done = enrich(kb, ScriptedModel(replies))
     assert done.done == 1
     assert [why for _, why in done.failed] == ["ValueError: odd", "the model named no terms"]
     assert enrich(kb, ScriptedModel("fine")).done == 2

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from rsrag import Assistant, Fact, KnowledgeBase, Plugins, Record, Section
-from rsrag.answering.facts import Asked, Time, fitting, sentence, stated, time_of, times
+from rsrag.answering.facts import Asked, fitting
+from rsrag.answering.telling import sentence, stated
+from rsrag.answering.times import Time, time_of, times
 from rsrag.testing.encoders import FakeEncoder
 
 MONTHS = "January February March April May June July August September October November December".split()
@@ -101,6 +103,30 @@ CODED = [
 def test_codes_and_numbers_in_names_of_figures(question: str, value: object) -> None:
     found = fitting(Asked.of(question, ["Xsat"]), CODED)
     assert (found[0][0].value if found else None) == value
+
+
+@pytest.mark.parametrize(
+    ("title", "facts", "unit", "said"),
+    [
+        ("Xsat", [("number of bands", 1, "")], "", "Xsat has 1 band."),
+        (
+            "Xsat",
+            [("number of bands (VIS)", 21, ""), ("number of bands (IR)", 11, "")],
+            "",
+            "Xsat has 21 bands (VIS) and 11 (IR).",
+        ),
+        ("x", [("Xsat-2 composite bands", "B4", "")], "", "The Xsat-2 composite bands of x is B4."),
+        ("x", [("Population", 5, "")], "", "The population of x is 5."),
+        ("x", [("depth, mean (of all)", 5, "m")], "", "The depth of x is 5 m (mean (of all))."),
+        ("x", [("depth", 30, "m")], "nm", "The depth of x is 30 m."),
+        ("x", [("depth", 30, "m")], "feet", "The depth of x is 30 m, which is 98.43 feet."),
+        ("x", [("area", 2, "km2")], "m2", "The area of x is 2 km2, which is 2,000,000 m2."),
+    ],
+)
+def test_facts_are_said_as_people_say_them(
+    title: str, facts: list[tuple[str, int | str, str]], unit: str, said: str
+) -> None:
+    assert sentence(title, [Fact("x", *f) for f in facts], unit) == said
 
 
 def test_a_fact_reads_like_a_sentence() -> None:

@@ -566,9 +566,14 @@ def test_a_footprint_that_is_none_costs_its_record(kb: KnowledgeBase) -> None:
 
 
 def as_version_1(file: Path) -> None:
-    """Take from a catalog what version 2 added."""
+    """Take from a catalog what versions 2 and 3 added."""
     with sqlite3.connect(file) as db:
         for statement in (
+            "DROP TABLE words", "DROP VIEW chunk_words", "DROP TABLE terms", "DROP TABLE acronyms",
+            """CREATE VIEW chunk_words AS SELECT c.rowid AS rowid, r.title AS title, r.aliases AS aliases,
+               c.heading || ' ' || c.text AS text FROM chunks c JOIN records r ON r.rowid = c.record WHERE r.vectors""",
+            "CREATE VIRTUAL TABLE words USING fts5 (title, aliases, text, content = 'chunk_words')",
+            "INSERT INTO words (words) VALUES ('rebuild')",
             "DROP INDEX facets_number", "DROP INDEX records_until", "DROP INDEX records_months",
             "DROP INDEX records_local_months", "DROP INDEX chunks_record",
             "CREATE INDEX chunks_record ON chunks (record)",
@@ -583,7 +588,7 @@ def as_version_1(file: Path) -> None:
 def schema(file: Path) -> set[tuple[str, str]]:
     with sqlite3.connect(file) as db:
         found = {(kind, name) for kind, name in db.execute("SELECT type, name FROM sqlite_master")}
-        for table in ("records", "facets", "footprints"):
+        for table in ("records", "facets", "footprints", "acronyms", "terms", "words", "chunk_words"):
             found |= {(table, row[1]) for row in db.execute(f"PRAGMA table_info({table})")}
     db.close()
     return found

@@ -120,8 +120,11 @@ def test_extractive_declines_and_uses_its_language():
             return dict.fromkeys(words, 1.0)
 
     model = ExtractiveModel()
+    prompt = replace(PROMPT, question="Which ground grows reeds?")  # names no subject: what fits is found by likeness
+    *_, heard = model.generate(prompt)
     model.use_language(Deaf())  # type: ignore[arg-type]
-    *_, verdict = model.generate(PROMPT)
+    *_, verdict = model.generate(prompt)
+    assert isinstance(heard, Verdict) and heard.status == "answered"
     assert isinstance(verdict, Verdict) and verdict.status == "declined"
     assert not model.capabilities.images
 

@@ -199,7 +199,7 @@ OFFERING = SimpleNamespace(rsrag_models=hookimpl(lambda: [Fragile, Lenient, Plai
         ("modle", "x", {}, UsageError, "there is no kind of component called 'modle'. Kinds: source, captioner"),
         ("model", "fragil", {}, UsageError, "there is no model called 'fragil'. Did you mean 'fragile'?"),
         ("model", "zzz", {}, UsageError, "There are: extractive, fragile, langchain, lenient, plain, transformers."),
-        ("benchmark", "zzz", {}, UsageError, "There are: captions, facts, labels, rswk, vqa."),
+        ("benchmark", "zzz", {}, UsageError, "There are: captions, facts, labels, questions, rswk, vqa."),
         ("model", "fragile", {"glas": 1}, UsageError, "has no option 'glas'. Did you mean 'glass'?"),
         ("model", "fragile", {"zzz": 1}, UsageError, "It takes: glass, count."),
         ("model", "plain", {"zzz": 1}, UsageError, "It takes no options."),

@@ -14,12 +14,13 @@ from typer.testing import CliRunner
 
 import rsrag
 from rsrag import Assistant, Fact, KnowledgeBase, Plugins, Record, Section
-from rsrag.answering.facts import Asked, fitting, sentence
+from rsrag.answering.facts import Asked, fitting
 from rsrag.answering.known import stands_for
 from rsrag.answering.listing import wanted
 from rsrag.answering.mentions import key_of, mentions, names_of
 from rsrag.answering.reliability import reliability, threshold
 from rsrag.answering.spelling import index, respelt
+from rsrag.answering.telling import sentence
 from rsrag.answering.words import keys
 from rsrag.builtin.tools.nearby import Nearby
 from rsrag.testing.encoders import FakeEncoder
@@ -72,6 +73,21 @@ class Fleet:
             [("formula", "(A - B)/(A + B)")],
             definition="KDI is the difference of A and B divided by their sum. KDI uses two bands.",
             limits="KDI fails over dense forest because the canopy hides the soil.",
+            meaning="A high KDI means dry soil, and a low KDI means wet soil.",
+        )
+        yield record(
+            "class/pond",
+            "Pond",
+            (),
+            [],
+            appearance="A pond is a small sheet of still water. A pond has a round shore.",
+        )
+        yield record(
+            "index/pgi",
+            "PGI, Pond Greenness Index",
+            ("PGI", "mAP"),
+            [],
+            definition="PGI tells phytoplankton in a pond. PGI uses two bands.",
         )
 
 
@@ -267,3 +283,25 @@ def test_why_is_told_on_the_command_line(tmp_path: Path) -> None:
     assert max(map(len, shown.stdout.splitlines())) <= 80
     given = json.loads(runner.invoke(app, ["ask", "What is a marsh?", "--kb", kb, "--why", "--json"]).stdout)
     assert given["trace"]["model"]["steps"] and given["confidence"] is not None
+
+
+@pytest.mark.parametrize(
+    ("question", "said", "unsaid"),
+    [
+        ("What is the spectral resolution of Kestrel-2 in µm?", "", "10 m"),  # 10 m is the spatial one
+        ("spatial resolution of Kestrel-2 in µm", "10 m", "µm"),  # nobody tells a pixel in micrometres
+        ("WAS IST KDI?", "reads questions in English", "'IST'"),
+        ("Wie groß ist die Auflösung von Kestrel-2?", "", "does not mention"),
+        ("What does a high KDI value mean?", "A high KDI means dry soil", "difference of A and B"),
+        ("Does Kestrel-2 have a panchromatic band?", "No panchromatic band is named", "Nothing in the knowledge base"),
+        ("what should i use to map phytoplankton in a pond", "PGI tells phytoplankton", "still water"),
+    ],
+)
+def test_what_is_asked_is_what_is_answered(assistant: Assistant, question: str, said: str, unsaid: str) -> None:
+    answer = assistant.ask(question)
+    assert said in answer.text and unsaid not in answer.text, answer.text
+
+
+def test_a_code_that_is_a_word_is_met_with_its_capitals() -> None:
+    assert [m.name for m in mentions("mAP or a map", ["mAP"])] == ["mAP"]
+    assert [m.name for m in mentions("WHAT IS MAP", ["mAP"])] == ["mAP"]

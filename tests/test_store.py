@@ -363,7 +363,8 @@ CITIES = (
     ],
 )
 def test_names_in_a_question(kb: KnowledgeBase, question: str, found: list[str]) -> None:
-    kb.add(Records(*CITIES, note("idiom", "How to tell things apart.")))
+    idioms = (note(thing, f"How to tell a {thing} apart.") for thing in ("barn", "quarry", "dam", "kiln"))
+    kb.add(Records(*CITIES, *idioms))  # what four passages use is a common word
     assert list(dict.fromkeys(ids(kb.search_named(Query(question), 9)))) == found
 
 

@@ -27,6 +27,12 @@ _SPELT_OUT: Final = re.compile(
     r"\b(?:stands? for|acronym|abbreviat\w+|full (?:name|form|title)|spell(?:ed|t)? out|short for|letters .* mean)\b",
     re.I,
 )
+_DEGREES: Final = r"(?:high|low|large|small|big|negative|positive|zero)(?:er|est)?"
+_VALUED: Final = re.compile(
+    rf"\b{_DEGREES}\b.*\b(?:means?|indicates?|tells?|says?|values?)\b|\b(?:means?|indicates?|values?)\b.*\b{_DEGREES}\b",
+    re.IGNORECASE,
+)
+_MEANING: Final = ("meaning", "thresholds")
 _MOST_LISTED: Final = 12
 _MOST_NAMED: Final = 3  # places of one name
 
@@ -77,6 +83,24 @@ def defined(part: Part, about: About, found: Sequence[Candidate], evidence: Sequ
         if not first:
             return None
     return Said(tuple(dict.fromkeys(lines)), "definition")
+
+
+def of_values(found: Sequence[Candidate]) -> list[Candidate]:
+    """The candidates that tell what values mean."""
+    return [c for c in found if c.evidence.part in _MEANING]
+
+
+def valued(about: About, found: Sequence[Candidate], similarity: Mapping[int, float]) -> Said | None:
+    """What a value of something means: the sentences on its values, by how `similarity` likens them to the question."""
+    own = of_values(of(found, about.subjects))
+    own.sort(key=lambda c: (-similarity.get(id(c), 0.0), c.rank, c.place))
+    return Said(tuple(quotes(own[:2])), "definition") if own else None
+
+
+def asks_of_value(part: Part, about: About) -> bool:
+    """Whether it is asked what a high, a low or a negative value says, and nothing else."""
+    degrees = all(re.fullmatch(_DEGREES, w.surface, re.IGNORECASE) for w in about.left)
+    return degrees and not about.apart and bool(_VALUED.search(part.text))
 
 
 def _rank(candidate: Candidate) -> int:

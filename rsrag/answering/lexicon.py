@@ -28,7 +28,8 @@ class Lexicon:
     to the stems that may stand for it, `short_forms` an acronym to the stems of what it stands for, `long_forms` is a
     pattern of these terms and `sayings` are patterns of attributes with how they are said. `shown` are the cues of an
     image that must be there, `aspects` parts of records with the cues that ask for them, `classes` maps a stem such as
-    that of "satellites" to the kind of subject that it means."""
+    that of "satellites" to the kind of subject that it means; `foreign` are small words of other languages,
+    `shared` those that are English too."""
 
     stopwords: frozenset[str]
     scene_words: frozenset[str]
@@ -57,6 +58,8 @@ class Lexicon:
     class_nouns: frozenset[str]
     listing: frozenset[str]
     fillers: frozenset[str]
+    foreign: frozenset[str]
+    shared: frozenset[str]
     side_parts: frozenset[str]
     side_cues: tuple[re.Pattern[str], ...]
     same_attribute: Mapping[str, frozenset[str]]
@@ -127,6 +130,8 @@ def lexicon() -> Lexicon:
         },
         side_parts=frozenset(data["side"]["parts"]),
         side_cues=_patterns(data["side"]["cues"]),
+        foreign=frozenset(data["foreign"]["words"].split()),
+        shared=frozenset(data["foreign"]["shared"].split()),
         fillers=frozenset(stem(w) for w in data["fillers"]["words"].split()),
         written=frozenset(_all_words(data)),
         greater=frozenset(data["comparatives"]["greater"].split()),

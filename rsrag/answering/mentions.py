@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from .lexicon import lexicon
 from .words import plain_letters
 
 _PIECE = re.compile(r"[^\W\d_]+|\d+")
@@ -65,14 +66,14 @@ def mentions(text: str, names: Iterable[str] | Mapping[str, str]) -> list[Mentio
         found.append(Mention(pieces[place].start(), pieces[end].end(), known[key], key))
         place = end + 1
     shouted = text.upper() == text
-    return [
-        m for m in found if shouted or not _is_code(m.name) or text[m.start : m.end] == text[m.start : m.end].upper()
-    ]
+    return [m for m in found if shouted or not _is_code(m.name) or text[m.start : m.end] in (m.name, m.name.upper())]
 
 
 def _is_code(name: str) -> bool:
-    """Whether a name is two or three capitals, which mean something else in small letters: "MM", "IN"."""
-    return len(name) <= 3 and name.isalpha() and name.isupper()
+    """Whether a name is two or three letters that mean something else without their capitals: "MM", "IN", "mAP"."""
+    if len(name) > 3 or not name.isalpha():
+        return False
+    return name.isupper() or (name[1:] != name[1:].lower() and name.lower() in lexicon().written)
 
 
 def without(text: str, found: Iterable[Mention]) -> str:

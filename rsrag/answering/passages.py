@@ -12,10 +12,10 @@ from typing import Any
 from ..interfaces import Language
 from ..types import Evidence
 from .candidates import Candidate, headed
-from .facts import time_of, times
 from .quantities import quantities
 from .questions import Part, Question
 from .scoring import Scored, Weights, overlap, pick, score
+from .times import time_of, times
 from .words import Word, cover, keys
 
 _COMPARES = re.compile(
@@ -189,7 +189,7 @@ def _conflict(part: Part, best: Scored, scored: Sequence[Scored]) -> Scored | No
 
 def corrected(question: Question, evidence: Sequence[Evidence]) -> Question:
     """The question with words misspelt by a letter or two read as the evidence spells them; digits never change."""
-    vocabulary = {k for e in evidence for k in keys(f"{e.title}. {headed(e)}. {' '.join(e.aliases)}. {e.text}")}
+    vocabulary = {k for e in evidence for k in keys(_everything(e))}
 
     def mend(word: Word) -> Word:
         if word.key in vocabulary or len(word.key) < 5:
@@ -209,6 +209,10 @@ def corrected(question: Question, evidence: Sequence[Evidence]) -> Question:
     )
 
 
+def _everything(item: Evidence) -> str:
+    return f"{item.title}. {headed(item)}. {'. '.join(item.aliases)}. {item.text}"
+
+
 def _designation(key: str) -> str:
     """What follows the letters of a name: "2c" of "sentinel2c"."""
     return re.sub(r"^[^\W\d_]+", "", key)
@@ -219,7 +223,7 @@ def unresolved(question: Question, evidence: Sequence[Evidence]) -> tuple[str, .
 
     A name may stand in another form of the word, or be an acronym of a title; its digits must be met.
     """
-    texts = [f"{e.title}. {headed(e)}. {'. '.join(e.aliases)}. {e.text}" for e in evidence]
+    texts = [_everything(e) for e in evidence]
     vocabulary = {k for t in texts for k in keys(t)}
     titles = [name for e in evidence for name in (e.title, *e.aliases)]
     missing = [w.surface for w in question.names if not _known(w, vocabulary, titles)]

@@ -158,9 +158,15 @@ def has_time(text: str) -> bool:
 
 
 def foreign(text: str, unknown: Callable[[Word], bool]) -> bool:
-    """Whether a question is hardly English: of its small words few are, and a third of the others is `unknown`."""
+    """Whether a question is hardly English: more of its small words are another language's, or few are English and a
+    third of the others is `unknown`."""
+    lex = lexicon()
     words = re.findall(r"[^\W\d_]+", text.lower())
-    if len(words) < _FOREIGN_FROM or sum(w in lexicon().stopwords for w in words) > len(words) / 5:
+    if len(words) < _FOREIGN_FROM:
+        return False
+    if sum(w in lex.foreign for w in words) > sum(w in lex.stopwords and w not in lex.shared for w in words):
+        return True
+    if sum(w in lex.stopwords for w in words) > len(words) / 5:
         return False
     asked = question_words(text)
     return sum(unknown(w) for w in asked) >= max(len(asked) / 3, 1)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import StoreError
 from .catalog import Catalog
+from .filesystem import write_whole
 from .lock import WriterLock
 from .migrations import SCHEMA_VERSION
 from .rebuild import Progress, rebuild
@@ -122,12 +123,9 @@ def blank_memory(kb: KnowledgeBase) -> None:
     It saves one (room for 100 rows) whenever it opens it; up to 1,000 rows there is no other. Does nothing where
     another process is writing. Call it when the index is closed.
     """
-    lock_file = kb.path / "writer.lock"
-    if kb.catalog.read_only or not _unused(kb.index.path):
-        return
     with suppress(OSError, StoreError):
-        lock = WriterLock(lock_file, 0)
-        if not lock.try_acquire():
+        lock = WriterLock(kb.path / "writer.lock", 0)
+        if kb.catalog.read_only or not _unused(kb.index.path) or not lock.try_acquire():
             return
         try:
             if lock.abandoned:  # what the lock no longer says
@@ -205,11 +203,11 @@ def _rewrite(folder: Path, copy: Snapshot, names: Sequence[str]) -> None:
         _scrub(catalog)
         catalog.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         catalog.db.execute("PRAGMA journal_mode = DELETE")  # one file
-        counts = {"records": catalog.count("records"), "chunks": catalog.count("chunks")}
+        copy = replace(copy, records=catalog.count("records"), chunks=catalog.count("chunks"))
     finally:
         catalog.close()
-    size = (folder / "catalog.sqlite").stat().st_size
-    (folder / "snapshot.json").write_text(json.dumps(asdict(replace(copy, bytes=size, **counts)), indent=1))
+    copy = replace(copy, bytes=(folder / "catalog.sqlite").stat().st_size)
+    write_whole(folder / "snapshot.json", json.dumps(asdict(copy), indent=1).encode())
 
 
 # -- one catalog ----------------------------------------------------------------------------------

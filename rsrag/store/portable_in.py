@@ -207,6 +207,7 @@ def _insert(db: sqlite3.Connection, record: dict[str, Any]) -> None:
     rowid = db.execute(
         f"INSERT INTO records ({','.join(RECORD)}) VALUES ({marks})", [record[column] for column in RECORD]
     ).lastrowid
+    assert rowid is not None
     for table, columns, rows in (("chunks", CHUNK, record["chunks"]), ("facts", FACT, record["facts"])):
         db.executemany(
             f"INSERT INTO {table} (record,{','.join(columns)}) VALUES (?,{','.join('?' * len(columns))})",

@@ -87,6 +87,7 @@ class Records:
                 *month_bits(acquired, until, record.bbox),
             ),
         ).lastrowid
+        assert rowid is not None
         db.executemany(
             """INSERT INTO chunks (id, record, kind, part, ordinal, text, image, page, heading, content_hash)
                VALUES (?,?,?,?,?,?,?,?,?,?)""",

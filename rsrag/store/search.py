@@ -44,6 +44,7 @@ _REMEMBERED_QUERIES = 64
 _REMEMBERED_SEARCHES = 16
 _FEW_PASSAGES = 3  # that use a town's name: it is no common word
 _REMEMBERED_SENTENCES = 8192
+_REMEMBERED_COUNTS = 8192  # words
 _REMEMBERED_PLACES = 4
 
 
@@ -60,6 +61,7 @@ class Searches:
         self._searched: OrderedDict[tuple[Any, ...], tuple[int, list[tuple[Chunk, float]]]] = OrderedDict()
         self._places: OrderedDict[tuple[Any, ...], tuple[tuple[int, ...] | None, tuple[int, ...]]] = OrderedDict()
         self._counted = (-1, 0)
+        self._counts: dict[str, int] = {}
         self._sentences: OrderedDict[tuple[str, str], NDArray[np.float32]] = OrderedDict()
         self._lock = threading.RLock()
         self._small: dict[str, tuple[int, ExactIndex | None]] = {}
@@ -213,7 +215,7 @@ class Searches:
         """Text chunks of the records that the question calls by a whole name, longest name first.
 
         A record's chunks are ranked by the question. An entry of a gazetteer must be written like a name (with a
-        capital, or of several words, or a word that no passage uses), for towns bear the names of everything.
+        capital, or of several words, or a word that few passages use), for towns bear the names of everything.
         The raw score is the number of words in the name.
         """
         self._refresh()
@@ -410,10 +412,14 @@ class Searches:
         """ln((N + 1) / (n + 1)) over text chunks, for words as they stand (stemmed like the index)."""
         generation = self.catalog.generation()
         if self._counted[0] != generation:  # counting reads every row
-            self._counted = (generation, len(self))
-        total = self._counted[1]
-        counts = {word: self.catalog.chunks.count_matching(match_expression(word)) for word in set(words)}
-        return {word: math.log((total + 1) / (count + 1)) for word, count in counts.items()}
+            self._counted, self._counts = (generation, len(self)), {}
+        total, counts = self._counted[1], self._counts
+        for word in [w for w in set(words) if w not in counts]:
+            counts[word] = self.catalog.chunks.count_matching(match_expression(word))
+        found = {word: math.log((total + 1) / (counts[word] + 1)) for word in words}
+        if len(counts) > _REMEMBERED_COUNTS:
+            self._counts = {}
+        return found
 
     # -- inside -----------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import struct
 from contextlib import closing
@@ -63,7 +64,9 @@ def index_damage(folder: Path, *, deep: bool = False) -> str:
         if why := sqlite_damage(database):
             return f"{why} (chroma.sqlite3)"
         if deep:
-            with closing(sqlite3.connect(f"file:{quote(str(database))}?mode=ro", uri=True, timeout=30)) as db:
+            # To be written to, if it can be: SQLite has to take back what a killed writer left half done.
+            mode = "rw" if os.access(folder, os.W_OK) else "ro"
+            with closing(sqlite3.connect(f"file:{quote(str(database))}?mode={mode}", uri=True, timeout=30)) as db:
                 if why := pages_damage(db):
                     return f"is damaged ({why})"
         for graph in sorted(p for p in folder.iterdir() if p.is_dir()):

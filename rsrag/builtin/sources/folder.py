@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import functools
 import hashlib
 import os
 import re
@@ -79,7 +80,7 @@ class FolderSource:
         self.gone: list[str] = []
         self.plugins: Plugins | None = None
 
-    @property
+    @functools.cached_property
     def root(self) -> Path:
         """The folder that images are relative to; of a single file, its parent."""
         return self._path.parent if self._path.is_file() else self._path
@@ -153,28 +154,32 @@ class FolderSource:
         if not self._path.exists():
             raise UsageError(f"there is no folder or file {self._path}.", "Check the path.")
         if self._path.is_file():
-            names = {p for p in self._path.parent.iterdir() if p.stem == self._path.stem}
-            listing = [(self._path, names)]
+            names = {p.name for p in self._path.parent.iterdir() if p.stem == self._path.stem}
+            listing = [(self._path.parent, names, [self._path.name])]
         else:
-            listing = [(path, names) for names in self._walk() for path in sorted(names)]
+            listing = [(folder, names, sorted(names)) for folder, names in self._walk()]
+        # Names rather than paths: of what has not changed, this is all that is done.
         found = _Found()
-        for path, beside in listing:
-            kind = path.suffix.lower()
-            if kind in IMAGES:
-                if self._wanted(path):
-                    found.images.append(path)
-                    found.sidecars[path] = [s for e in SIDECARS if (s := _sibling(path, e, beside))]
-            elif kind in SIDECARS and any(_sibling(path, e, beside) for e in IMAGES):
-                continue  # belongs to its image
-            elif kind in DOCUMENTS:
-                if self._wanted(path):
-                    found.documents.append(path)
-            elif kind not in _COMPANIONS and self._wanted(path):
-                found.others[kind] += 1
+        for folder, beside, names_in_order in listing:
+            for name in names_in_order:
+                stem, suffix = _parted(name)
+                kind = suffix.lower()
+                path = folder / name
+                if kind in IMAGES:
+                    if self._wanted(path):
+                        found.images.append(path)
+                        found.sidecars[path] = [folder / s for e in SIDECARS if (s := _sibling(stem, e, beside))]
+                elif kind in SIDECARS and any(_sibling(stem, e, beside) for e in IMAGES):
+                    continue  # belongs to its image
+                elif kind in DOCUMENTS:
+                    if self._wanted(path):
+                        found.documents.append(path)
+                elif kind not in _COMPANIONS and self._wanted(path):
+                    found.others[kind] += 1
         return found
 
-    def _walk(self) -> Iterator[set[Path]]:
-        """The visible files of each folder. A folder reached twice, through a link, is read once."""
+    def _walk(self) -> Iterator[tuple[Path, set[str]]]:
+        """Each folder with the names of its visible files. A folder reached twice, through a link, is read once."""
         seen: set[tuple[int, int]] = set()
         _new(self._path, seen)
 
@@ -183,20 +188,19 @@ class FolderSource:
 
         for top, folders, names in os.walk(self._path, followlinks=True, onerror=failed):
             folders[:] = sorted(f for f in folders if not f.startswith(".") and _new(Path(top, f), seen))
-            yield {Path(top, n) for n in names if not n.startswith(".")}
+            yield Path(top), {name for name in names if not name.startswith(".")}
 
     def _wanted(self, path: Path) -> bool:
         return not self._glob or any(fnmatch.fnmatch(n, self._glob) for n in (path.name, self._relative(path)))
 
     def _relative(self, path: Path) -> str:
-        return path.relative_to(self.root).as_posix()
+        return str(path).removeprefix(f"{self.root}{os.sep}").replace(os.sep, "/")
 
     def _version(self, *paths: Path) -> str:
         cut = (self._tiles.size, self._tiles.overlap) if self._tiles.size and paths[0].suffix.lower() in IMAGES else ()
-        options = repr((self._subject, self._license, self._attribution, *cut)).encode()
         stats = (path.stat() for path in paths)
         marks = "+".join(f"{s.st_size}.{s.st_mtime_ns}" for s in stats)
-        return f"{marks}/{hashlib.sha256(options).hexdigest()[:8]}"
+        return f"{marks}/{_digest(repr((self._subject, self._license, self._attribution, *cut)))}"
 
     # -- reading ----------------------------------------------------------------------------------
 
@@ -379,10 +383,21 @@ def _unchanged(id: str, version: str) -> Record:
     return Record(id=id, subject="", title="", version=version)
 
 
-def _sibling(path: Path, suffix: str, beside: set[Path]) -> Path | None:
+@functools.lru_cache(maxsize=8)
+def _digest(options: str) -> str:
+    return hashlib.sha256(options.encode()).hexdigest()[:8]
+
+
+def _parted(name: str) -> tuple[str, str]:
+    """Stem and suffix of a file's name, as pathlib tells them."""
+    stem, dot, end = name.rpartition(".")
+    return (stem, f".{end}") if stem and dot and end else (name, "")
+
+
+def _sibling(stem: str, suffix: str, beside: set[str]) -> str | None:
     for end in (suffix, suffix.upper()):
-        if path.with_suffix(end) in beside:
-            return path.with_suffix(end)
+        if stem + end in beside:
+            return stem + end
     return None
 
 

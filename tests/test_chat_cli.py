@@ -281,7 +281,7 @@ def talk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         conversation = Assistant(kb, ScriptedModel("A harbour shelters ships [1].")).chat()
         conversation.add("elbe.tif")
         conversation.ask("What is a harbour?")
-        config = SimpleNamespace(data_dir=tmp_path / "data")
+        config = SimpleNamespace(data_dir=tmp_path / "data", kb_folder=tmp_path / "data" / "kb")
         opening = SimpleNamespace(ready=True, conversation=conversation, config=config, sessions=None)
         made, out = screen()
         yield SimpleNamespace(opening=opening, conversation=conversation, screen=made, out=out)

@@ -117,7 +117,7 @@ def test_ask_json_has_the_documented_shape(shell: Shell) -> None:
     answer = json.loads(done.stdout)
     assert set(answer) == {
         "text", "status", "grounded", "model", "evidence", "citations", "invalid_markers", "warnings", "seconds",
-        "usage",
+        "usage", "confidence",
     }  # fmt: skip
     assert answer["status"] in ("answered", "partial", "declined")
     keys = {"number", "kind", "title", "text", "image", "url", "license", "source", "role", "score", "bbox"}

@@ -374,7 +374,7 @@ class TestTools(ToolContract):
 
     @pytest.fixture
     def arguments(self, component: Any) -> dict[str, Any]:
-        return {"name": "Zurich"} if component.name == "geocode" else {}
+        return {"name": "Zurich"} if component.name in ("geocode", "nearby") else {}
 
 
 class Colours:

@@ -113,8 +113,8 @@ def test_scores_by_kind_and_risk_over_coverage() -> None:
 
 class TestTheContract(BenchmarkContract):
     @pytest.fixture
-    def component(self, folder: Path) -> QuestionsBenchmark:
-        return QuestionsBenchmark(folder)
+    def component(self, folder: Path) -> Any:
+        return Plugins(external=False).create("benchmark", "questions", path=str(folder))
 
 
 @pytest.mark.parametrize(

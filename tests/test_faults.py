@@ -152,8 +152,8 @@ def test_files_cut_anywhere_are_mended_or_refused(before: Before, tmp_path: Path
     whole = before("ingest", tmp_path / "whole")
     previews = 0
     for number, name in enumerate(str(p.relative_to(whole)) for p in files(whole / "kb")):
-        if name.endswith(".jpg") and (previews := previews + 1) > 2:
-            continue
+        if name.startswith("kb/snapshots") or (name.endswith(".jpg") and (previews := previews + 1) > 2):
+            continue  # snapshots have a test of their own
         folder = Path(shutil.copytree(whole, tmp_path / f"at{number}"))
         cut(folder / name, chance)
         if name.endswith("catalog.sqlite"):

@@ -153,7 +153,7 @@ def test_a_copy_with_a_name_stays_and_is_told(filled: KnowledgeBase, plugins: Pl
         with opened_at(filled) as kb:
             remove(kb)
     assert said == [
-        f"the copy 'mine' still holds '{source}'. To remove it: rsrag kb snapshot mine --remove"
+        f"the copy 'mine' still holds '{source}'. To remove it: rsrag kb snapshot mine --remove --kb {filled.path}"
         for source in ("secret", "vexpics")
     ]
     found = holding(filled.path, wanted)
@@ -234,6 +234,7 @@ def test_a_large_index_is_left_and_told(
     assert told == [f"the files of the vector index hold removed vectors until `rsrag kb rebuild --kb {filled.path}`."]
     assert {name.partition("/")[0] for name in holding(filled.path, wanted)} == {"chroma"}
     filled.rebuild()
+    filled.close()
     assert holding(filled.path, wanted) == {}
 
 

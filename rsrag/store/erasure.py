@@ -180,8 +180,8 @@ def _from_copy(folder: Path, copy: Snapshot, names: Sequence[str]) -> None:
         held, why = list(names), f" ({error})"
     if held:
         log.warning(
-            "the copy '%s' still holds '%s'%s. To remove it: rsrag kb snapshot %s --remove",
-            copy.name, "', '".join(held), why, copy.name,
+            "the copy '%s' still holds '%s'%s. To remove it: rsrag kb snapshot %s --remove --kb %s",
+            copy.name, "', '".join(held), why, copy.name, folder.parents[1],
         )  # fmt: skip
 
 

@@ -206,7 +206,10 @@ class KnowledgeBase(Searches):
         """
         with self.writer():
             self.catalog.vectors.retire()
-            return rebuild(self, progress)
+            count = rebuild(self, progress)
+        self.index.close()
+        erasure.blank_memory(self)
+        return count
 
     def reencode(
         self,

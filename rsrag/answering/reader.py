@@ -70,7 +70,8 @@ def _read(state: State) -> Reading:
         if not step:
             continue
         statuses.append(status)
-        lines = [line for line in step if line]
+        before = {line for lines in said for line in lines}  # "which bands, and why?" may rest on the same sentence
+        lines = [line for line in step if line and line not in before]
         # What was asked first and is known is said first.
         said.insert(0, lines) if done and not place and status == "answered" else said.append(lines)
     status = overall(statuses)

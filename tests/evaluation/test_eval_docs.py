@@ -36,7 +36,8 @@ def test_options_of_what_was_measured_exist() -> None:
     commands = (["train", "encoder"], ["classify"], ["eval", "run"])
     helps = " ".join(CliRunner().invoke(build(c), [*c, "--help"]).output for c in commands)
     folder = Path(__file__).parents[2] / "benchmarks"
-    benchmarks = "".join((folder / name).read_text(encoding="utf-8") for name in ("rag_pays.py", "facts.py", "hybrid.py"))
+    names = ("rag_pays.py", "facts.py", "hybrid.py")
+    benchmarks = "".join((folder / name).read_text(encoding="utf-8") for name in names)
     known = set(re.findall(r"--[a-z][a-z-]+", helps)) | set(re.findall(r'"(--[a-z-]+)"', benchmarks))
     assert set(re.findall(r"--[a-z][a-z-]+", MEASURED)) <= known
 
